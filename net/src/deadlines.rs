@@ -1,0 +1,172 @@
+//! Time limits of many connections, for programs.
+//!
+//! In: "this token is now in that kind of wait, since now". Out: the next instant at which one runs out, and
+//! which. Each kind has one constant length, so a list per kind, oldest first, is already sorted: every
+//! operation is O(1), and a closed connection leaves nothing behind. Never: reads a clock.
+//!
+//! A limit that is set again and again (keep-alive idle, once per request) moves in its list only after a
+//! 32nd of its length; in return it fires up to that much late, and never early.
+
+use crate::engine::Token;
+use crate::time::Time;
+use std::time::Duration;
+
+const NONE: u32 = u32::MAX;
+
+/// The lists, and each token's place in one of them.
+pub struct Deadlines {
+    kinds: Vec<Kind>,
+    places: Vec<Place>,
+}
+
+struct Kind {
+    first: u32,
+    last: u32,
+    /// Length of the limit plus the slack by which it may fire late.
+    fires_after: Duration,
+    slack: Duration,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    token: Option<Token>,
+    kind: u8,
+    next: u32,
+    previous: u32,
+    since: Time,
+}
+
+const NOWHERE: Place = Place { token: None, kind: 0, next: NONE, previous: NONE, since: Time(0) };
+
+impl Deadlines {
+    /// One kind of limit for each length; a kind is named by its position (at most 256).
+    pub fn new(lengths: &[Duration]) -> Deadlines {
+        let kind = |length: &Duration| {
+            let slack = *length / 32;
+            Kind { first: NONE, last: NONE, fires_after: length.saturating_add(slack), slack }
+        };
+        Deadlines { kinds: lengths.iter().map(kind).collect(), places: Vec::new() }
+    }
+
+    /// The token waits in `kind` since `now`, and in no other kind.
+    pub fn set(&mut self, token: Token, kind: u8, now: Time) {
+        let index = token.index();
+        if index >= self.places.len() {
+            self.places.resize(index + 1, NOWHERE);
+        }
+        let place = &self.places[index];
+        let same = place.token == Some(token) && place.kind == kind;
+        if same && now.since(place.since) <= self.kinds[kind as usize].slack {
+            return;
+        }
+        self.unlink(index);
+        self.append(index, Place { token: Some(token), kind, next: NONE, previous: NONE, since: now });
+    }
+
+    /// The token waits for nothing.
+    pub fn clear(&mut self, token: Token) {
+        if self.places.get(token.index()).is_some_and(|place| place.token == Some(token)) {
+            self.unlink(token.index());
+        }
+    }
+
+    /// When the next limit runs out.
+    pub fn next(&self) -> Option<Time> {
+        let first = |kind: &Kind| {
+            let place = self.places.get(kind.first as usize)?;
+            Some(place.since + kind.fires_after)
+        };
+        self.kinds.iter().filter_map(first).min()
+    }
+
+    /// A token whose limit has run out, with the kind of it; the token then waits for nothing.
+    pub fn pop_due(&mut self, now: Time) -> Option<(Token, u8)> {
+        let due = |kind: &Kind| {
+            let place = self.places.get(kind.first as usize)?;
+            (place.since + kind.fires_after <= now).then_some((place.token?, place.kind))
+        };
+        let (token, kind) = self.kinds.iter().find_map(due)?;
+        self.unlink(token.index());
+        Some((token, kind))
+    }
+
+    fn append(&mut self, index: usize, place: Place) {
+        let kind = &mut self.kinds[place.kind as usize];
+        let previous = std::mem::replace(&mut kind.last, index as u32);
+        match self.places.get_mut(previous as usize) {
+            Some(before) => before.next = index as u32,
+            None => kind.first = index as u32,
+        }
+        self.places[index] = Place { previous, ..place };
+    }
+
+    fn unlink(&mut self, index: usize) {
+        let place = std::mem::replace(&mut self.places[index], NOWHERE);
+        if place.token.is_none() {
+            return;
+        }
+        match self.places.get_mut(place.previous as usize) {
+            Some(before) => before.next = place.next,
+            None => self.kinds[place.kind as usize].first = place.next,
+        }
+        match self.places.get_mut(place.next as usize) {
+            Some(after) => after.previous = place.previous,
+            None => self.kinds[place.kind as usize].last = place.previous,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: u8 = 0;
+    const LONG: u8 = 1;
+
+    fn lists() -> Deadlines {
+        Deadlines::new(&[Duration::from_millis(32), Duration::from_millis(320)])
+    }
+
+    fn at(ms: u64) -> Time {
+        Time(ms * 1_000_000)
+    }
+
+    fn fired(deadlines: &mut Deadlines, now: Time) -> Vec<(usize, u8)> {
+        std::iter::from_fn(|| deadlines.pop_due(now)).map(|(token, kind)| (token.index(), kind)).collect()
+    }
+
+    #[test]
+    fn a_limit_fires_once_within_a_32nd_after_its_length() {
+        let mut d = lists();
+        d.set(Token::test(3), SHORT, at(0));
+        assert_eq!(d.next(), Some(at(33)));
+        assert_eq!(fired(&mut d, at(32)), []);
+        assert_eq!(fired(&mut d, at(33)), [(3, SHORT)]);
+        assert_eq!(d.next(), None);
+    }
+
+    #[test]
+    fn setting_again_puts_it_off_and_changing_kind_replaces_it() {
+        let mut d = lists();
+        d.set(Token::test(0), SHORT, at(0));
+        d.set(Token::test(1), SHORT, at(1));
+        d.set(Token::test(0), SHORT, at(20));
+        assert_eq!(fired(&mut d, at(40)), [(1, SHORT)]);
+        d.set(Token::test(0), LONG, at(40));
+        assert_eq!(fired(&mut d, at(100)), []);
+        assert_eq!(fired(&mut d, at(370)), [(0, LONG)]);
+    }
+
+    #[test]
+    fn a_cleared_or_replaced_token_leaves_nothing_behind() {
+        let mut d = lists();
+        for index in 0..4 {
+            d.set(Token::test(index), SHORT, at(0));
+        }
+        for index in [1, 3, 0, 2, 2] {
+            d.clear(Token::test(index));
+        }
+        assert_eq!(d.next(), None);
+        assert_eq!(fired(&mut d, at(1000)), []);
+    }
+}

@@ -1,0 +1,565 @@
+//! The io_uring engine: our own completion loop.
+//!
+//! In: listeners, a program. Each turn: one enter, then every completion is told to the program, then what the
+//! program left in [`Io`] is compared with what is under way, and the difference is submitted with the next
+//! enter. Never: waits anywhere else, copies received bytes (except for a paused connection), uses `unsafe`
+//! (that is in `ring.rs`).
+
+mod ring;
+
+use self::ring::{Completion, Kind, OpId, Ring};
+use super::os::{DESCRIPTOR_PAUSE, Spin};
+use super::{Accepting, Close, Connect, End, Failure, Io, Opened, Program, Settings, Token};
+use crate::listen::{self, Listener};
+use crate::mailbox::Mailbox;
+use crate::stats::EngineStats;
+use crate::time::{Time, real};
+use rustix::net::Shutdown;
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+/// Looks at shared memory between two looks at the clock, while spinning.
+const LOOKS_PER_CLOCK: usize = 32;
+
+/// Whether this engine works here: the set-up, a no-op and a multishot receive.
+pub(super) fn probe() -> Result<(), Failure> {
+    ring::probe()
+}
+
+/// Runs `program` in this thread until it stops.
+pub(super) fn run<P: Program>(
+    listeners: Vec<Listener>,
+    program: P,
+    mailbox: &Mailbox<P::Mail>,
+    settings: &Settings,
+    stats: &EngineStats,
+) -> Result<P, Failure> {
+    let mut lane = Lane {
+        ring: Ring::new(settings)?,
+        listeners: listeners.into_iter().map(|l| Door { listener: Some(l), accept: None }).collect(),
+        resume_at: None,
+        parked: VecDeque::new(),
+        conns: Vec::new(),
+        spin: Spin::new(settings.busy_poll),
+        io: Io::new(settings.unsent_bytes_max),
+        program,
+        mailbox,
+        settings,
+        stats,
+    };
+    lane.start();
+    while !lane.io.is_stopping() {
+        lane.turn()?;
+    }
+    lane.end_all();
+    let Lane { program, .. } = lane;
+    Ok(program)
+}
+
+struct Lane<'a, P: Program> {
+    ring: Ring,
+    listeners: Vec<Door>,
+    /// Descriptors ran out; accepting goes on then, or when a connection ends.
+    resume_at: Option<Time>,
+    /// Accepted while the lane was full: a multishot accept may deliver some more before it is cancelled.
+    parked: VecDeque<(usize, OwnedFd)>,
+    /// By token index.
+    conns: Vec<Option<Conn>>,
+    spin: Spin,
+    io: Io,
+    program: P,
+    mailbox: &'a Mailbox<P::Mail>,
+    settings: &'a Settings,
+    stats: &'a EngineStats,
+}
+
+struct Door {
+    listener: Option<Listener>,
+    accept: Option<OpId>,
+}
+
+/// The kernel's side of a connection.
+struct Conn {
+    token: Token,
+    fd: Option<OwnedFd>,
+    receiving: Receiving,
+    sending: Option<Sending>,
+    connecting: bool,
+    /// We have shut down our side.
+    shut: bool,
+    /// Arrived while the program did not want bytes.
+    held: Vec<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Receiving {
+    Off,
+    Armed(OpId),
+    /// To be ended because the program doesn't want bytes; more may still come.
+    Cancelling(OpId),
+    /// The peer has ended; the program doesn't know yet.
+    EofDue,
+    /// The peer has ended, and the program knows.
+    Eof,
+}
+
+/// How far the send under way has come, across short sends.
+struct Sending {
+    from: usize,
+}
+
+impl<P: Program> Lane<'_, P> {
+    fn start(&mut self) {
+        self.read_clocks();
+        self.ring.bell(self.mailbox.bell(), self.stats);
+        self.program.on_start(&mut self.io);
+        self.settle();
+    }
+
+    /// One turn: wait, tell the program what happened, make the kernel match what it wishes.
+    fn turn(&mut self) -> Result<(), Failure> {
+        self.wait()?;
+        self.read_clocks();
+        for n in 0..self.ring.collected() {
+            let completion = self.ring.completion(n);
+            self.dispatch(completion)?;
+        }
+        self.ring.clear_collected();
+        if self.program.next_deadline().is_some_and(|due| due <= self.io.now()) {
+            self.program.on_deadline(&mut self.io);
+        }
+        self.io.set_now(real::now());
+        self.program.on_turn(&mut self.io);
+        self.settle();
+        self.stats.turns.one();
+        Ok(())
+    }
+
+    fn read_clocks(&mut self) {
+        self.io.set_now(real::now());
+        self.io.set_wall(real::wall());
+    }
+
+    fn wait(&mut self) -> Result<(), Failure> {
+        let due = [self.program.next_deadline(), self.resume_at].into_iter().flatten().min();
+        let wait = match self.io.has_wishes() {
+            true => Some(Duration::ZERO),
+            false => due.map(|due| due.since(real::now())),
+        };
+        if wait != Some(Duration::ZERO)
+            && let Some(budget) = self.spin.next()
+        {
+            self.ring.enter(Some(Duration::ZERO), self.stats)?;
+            let found = self.ring.collected() > 0 || self.spin_for(budget.min(wait.unwrap_or(budget)));
+            self.spin.ended(found);
+            if self.ring.collected() > 0 {
+                return Ok(());
+            }
+        }
+        self.ring.enter(wait, self.stats)
+    }
+
+    /// Watches the ring's shared memory for at most `budget`.
+    fn spin_for(&mut self, budget: Duration) -> bool {
+        self.stats.spins.one();
+        let end = real::now() + budget;
+        loop {
+            for _ in 0..LOOKS_PER_CLOCK {
+                if self.ring.is_ready() {
+                    self.stats.spin_hits.one();
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            if real::now() >= end {
+                return false;
+            }
+        }
+    }
+
+    fn dispatch(&mut self, completion: Completion) -> Result<(), Failure> {
+        match (completion.kind, completion.token) {
+            (Kind::Receive, Some(token)) => self.on_received(token, completion),
+            (Kind::Send, Some(token)) => self.on_sent(token, completion),
+            (Kind::Connect, Some(token)) => self.on_connected(token, completion),
+            (Kind::Accept { listener }, _) => return self.on_accepted(listener, completion),
+            (Kind::Bell, _) => {
+                self.ring.bell(self.mailbox.bell(), self.stats);
+                while let Some(mail) = self.mailbox.take() {
+                    self.program.on_mail(mail, &mut self.io);
+                }
+            }
+            // A cancel's own result says nothing: the operation it meant has its own last completion.
+            (Kind::Cancel | Kind::Receive | Kind::Send | Kind::Connect, _) => {}
+        }
+        Ok(())
+    }
+
+    fn on_accepted(&mut self, listener: usize, completion: Completion) -> Result<(), Failure> {
+        let door = &mut self.listeners[listener];
+        if !completion.more && door.accept == Some(completion.id) {
+            door.accept = None;
+        }
+        match completion.result {
+            Ok(fd) => {
+                let fd = Ring::adopt(fd);
+                if self.io.in_use() >= self.settings.connections_max {
+                    self.parked.push_back((listener, fd));
+                } else {
+                    self.open(listener, fd);
+                }
+            }
+            Err(error) if listen::is_out_of_descriptors(error) => {
+                if self.resume_at.is_none() {
+                    self.stats.descriptor_pauses.one();
+                    listen::log_out_of_descriptors(self.stats.descriptor_pauses.get());
+                }
+                self.resume_at = Some(self.io.now() + DESCRIPTOR_PAUSE);
+            }
+            Err(error) if listen::is_fatal_to_accept(error) => {
+                return Err(Failure::system("accept")(std::io::Error::from_raw_os_error(error)));
+            }
+            // One peer's trouble (ECONNABORTED and the like), or our own cancel.
+            Err(_) => {}
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, listener: usize, fd: OwnedFd) {
+        let token = self.io.opened();
+        self.stats.accepts.one();
+        self.insert(token, fd, false);
+        self.program.on_open(token, Opened::Accepted { listener }, &mut self.io);
+        self.io.touch(token);
+    }
+
+    fn insert(&mut self, token: Token, fd: OwnedFd, connecting: bool) {
+        if token.index() >= self.conns.len() {
+            self.conns.resize_with(token.index() + 1, || None);
+        }
+        self.conns[token.index()] = Some(Conn {
+            token,
+            fd: Some(fd),
+            receiving: Receiving::Off,
+            sending: None,
+            connecting,
+            shut: false,
+            held: Vec::new(),
+        });
+    }
+
+    fn on_received(&mut self, token: Token, completion: Completion) {
+        let Some(conn) = conn(&mut self.conns, token) else { return };
+        if !completion.more {
+            conn.receiving = Receiving::Off;
+        } else if conn.receiving == Receiving::Cancelling(completion.id) {
+            // A cancel can miss a multishot receive that is just being run: asked again if need be.
+            conn.receiving = Receiving::Armed(completion.id);
+            self.io.touch(token);
+        }
+        match completion.result {
+            Ok(length) if length > 0 => {
+                self.stats.received_bytes.add(u64::from(length));
+                if let Some(lent) = completion.lent {
+                    self.deliver(token, lent, length);
+                    self.ring.give_back(lent);
+                }
+                if !completion.more {
+                    self.stats.receive_rearms.one();
+                    self.io.touch(token);
+                }
+            }
+            Ok(_) => {
+                conn.receiving = Receiving::EofDue;
+                self.io.touch(token);
+            }
+            Err(libc::ENOBUFS) => {
+                // Every buffer was lent. They have been given back by the time this is armed again.
+                self.stats.buffer_shortages.one();
+                self.io.touch(token);
+            }
+            Err(libc::ECANCELED | libc::EINTR | libc::EAGAIN) => self.io.touch(token),
+            Err(_) => self.end(token, End::Reset),
+        }
+        self.forget_if_done(token);
+    }
+
+    /// Bytes go straight from the receive buffer to the program, unless it doesn't want them now.
+    fn deliver(&mut self, token: Token, lent: u16, length: u32) {
+        let Some(conn) = conn(&mut self.conns, token) else { return };
+        let bytes = self.ring.lent(lent, length);
+        if conn.held.is_empty() && self.io.wants_bytes(token) {
+            self.program.on_bytes(token, bytes, &mut self.io);
+        } else if self.io.closing(token).is_none() && self.io.is_live(token) {
+            conn.held.extend_from_slice(bytes);
+            self.io.touch(token);
+        } else if !self.io.is_live(token) {
+            self.stats.late_completions.one();
+        }
+    }
+
+    fn on_sent(&mut self, token: Token, completion: Completion) {
+        let Some(conn) = conn(&mut self.conns, token) else { return };
+        let from = conn.sending.take().map_or(0, |s| s.from);
+        match completion.result {
+            Ok(count) if self.io.is_live(token) => {
+                self.stats.sent_bytes.add(u64::from(count));
+                let sent = from + count as usize;
+                if sent < completion.buffer.len() {
+                    self.stats.short_sends.one();
+                    self.send(token, completion.buffer, sent);
+                } else {
+                    self.io.reuse(completion.buffer);
+                }
+                if self.io.sent(token, count as usize) {
+                    self.program.on_drained(token, &mut self.io);
+                }
+            }
+            Err(libc::EINTR | libc::EAGAIN) if self.io.is_live(token) => self.send(token, completion.buffer, from),
+            Err(_) if self.io.is_live(token) => self.end(token, End::Reset),
+            _ => {
+                self.stats.late_completions.one();
+                self.io.reuse(completion.buffer);
+            }
+        }
+        self.forget_if_done(token);
+    }
+
+    fn send(&mut self, token: Token, bytes: Vec<u8>, from: usize) {
+        let Some(conn) = conn(&mut self.conns, token) else { return };
+        if let Some(fd) = &conn.fd {
+            conn.sending = Some(Sending { from });
+            self.ring.send(token, fd.as_fd(), bytes, from, self.stats);
+        }
+    }
+
+    fn on_connected(&mut self, token: Token, completion: Completion) {
+        let Some(conn) = conn(&mut self.conns, token) else { return };
+        conn.connecting = false;
+        match completion.result {
+            Ok(_) if self.io.connected(token) => {
+                self.stats.connects.one();
+                self.program.on_open(token, Opened::Connected, &mut self.io);
+                self.io.touch(token);
+            }
+            Ok(_) => self.io.touch(token),
+            Err(error) => self.end(token, End::ConnectFailed(error)),
+        }
+        self.forget_if_done(token);
+    }
+
+    /// Makes the kernel's side match what the program left in `Io`.
+    fn settle(&mut self) {
+        // What is asked for from here on is for the next turn, which then comes at once: a program that
+        // answers each failed connect with another must not keep the lane in here.
+        for _ in 0..self.io.connects_waiting() {
+            if let Some(connect) = self.io.next_connect() {
+                self.connect(connect);
+            }
+        }
+        while let Some(token) = self.io.next_touched() {
+            self.settle_conn(token);
+        }
+        self.settle_accepting();
+    }
+
+    fn settle_conn(&mut self, token: Token) {
+        if let Some(out) = self.io.take_out(token) {
+            self.send(token, out, 0);
+        }
+        match self.io.closing(token) {
+            None => self.settle_reading(token),
+            Some(Close::Now) => self.end(token, End::Aborted),
+            Some(Close::AfterFlush) if self.io.is_flushed(token) => self.shut(token),
+            Some(Close::AfterFlush) => self.arm(token),
+        }
+        self.forget_if_done(token);
+    }
+
+    /// Delivers what was held, tells of the peer's end, and arms or cancels the receive.
+    fn settle_reading(&mut self, token: Token) {
+        let Some(conn) = conn(&mut self.conns, token) else { return };
+        if conn.connecting || !self.io.is_live(token) {
+            return;
+        }
+        if !self.io.wants_bytes(token) {
+            if let Receiving::Armed(id) = conn.receiving {
+                conn.receiving = Receiving::Cancelling(id);
+                self.ring.cancel(id, self.stats);
+                if self.io.is_held_back(token) {
+                    self.stats.backpressure_pauses.one();
+                }
+            }
+            return;
+        }
+        if !conn.held.is_empty() {
+            let held = std::mem::take(&mut conn.held);
+            self.program.on_bytes(token, &held, &mut self.io);
+            // What the program appended comes first, and it may have changed its mind about reading.
+            self.io.touch(token);
+            return;
+        }
+        match conn.receiving {
+            Receiving::EofDue => {
+                conn.receiving = Receiving::Eof;
+                self.program.on_eof(token, &mut self.io);
+                self.io.touch(token);
+            }
+            Receiving::Off => self.arm(token),
+            Receiving::Armed(_) | Receiving::Cancelling(_) | Receiving::Eof => {}
+        }
+    }
+
+    fn arm(&mut self, token: Token) {
+        let Some(conn) = conn(&mut self.conns, token) else { return };
+        if let (Receiving::Off, Some(fd)) = (conn.receiving, &conn.fd) {
+            conn.receiving = Receiving::Armed(self.ring.receive(token, fd.as_fd(), self.stats));
+        }
+    }
+
+    /// Everything is sent: shut down our side, and wait for the peer's end (discarding what it still sends).
+    fn shut(&mut self, token: Token) {
+        let Some(conn) = conn(&mut self.conns, token) else { return };
+        conn.held = Vec::new();
+        if matches!(conn.receiving, Receiving::EofDue | Receiving::Eof) {
+            return self.end(token, End::Closed);
+        }
+        if let (false, Some(fd)) = (conn.shut, &conn.fd) {
+            conn.shut = true;
+            // ENOTCONN: the peer is gone, and the receive will say so.
+            let _ = rustix::net::shutdown(fd, Shutdown::Write);
+        }
+        self.arm(token);
+    }
+
+    /// The connection is over for the program. The kernel may need a moment more.
+    fn end(&mut self, token: Token, end: End) {
+        if !self.io.is_live(token) {
+            return;
+        }
+        match end {
+            End::Reset => self.stats.resets.one(),
+            End::ConnectFailed(_) => self.stats.connect_failures.one(),
+            End::Closed | End::Aborted => {}
+        }
+        let Some(conn) = conn(&mut self.conns, token) else { return };
+        if !conn.connecting && !matches!(end, End::ConnectFailed(_)) {
+            self.stats.ends.one();
+        }
+        if let Some(fd) = conn.fd.take() {
+            // Closing the descriptor would not end the operations that hold its socket; this does.
+            let _ = rustix::net::shutdown(&fd, Shutdown::Both);
+        }
+        conn.held = Vec::new();
+        self.io.end(token);
+        self.program.on_end(token, end, &mut self.io);
+    }
+
+    /// Frees the token's index when the kernel is done with everything of it.
+    fn forget_if_done(&mut self, token: Token) {
+        let Some(conn) = conn(&mut self.conns, token) else { return };
+        let receiving = matches!(conn.receiving, Receiving::Armed(_) | Receiving::Cancelling(_));
+        if conn.fd.is_some() || receiving || conn.sending.is_some() || conn.connecting {
+            return;
+        }
+        self.conns[token.index()] = None;
+        self.io.release(token);
+        self.resume_at = None;
+    }
+
+    fn connect(&mut self, connect: Connect) {
+        let Connect { token, to } = connect;
+        match listen::socket_for(&to) {
+            Ok((socket, to)) => {
+                self.insert(token, socket.into(), true);
+                let fd = self.conns[token.index()].as_ref().and_then(|c| c.fd.as_ref());
+                if let Some(fd) = fd {
+                    self.ring.connect(token, fd.as_fd(), to, self.stats);
+                }
+            }
+            Err(error) => {
+                self.stats.connect_failures.one();
+                self.io.end(token);
+                let end = End::ConnectFailed(error.raw_os_error().unwrap_or(libc::EINVAL));
+                self.program.on_end(token, end, &mut self.io);
+                self.io.release(token);
+            }
+        }
+    }
+
+    /// Arms, cancels or ends accepting.
+    fn settle_accepting(&mut self) {
+        if self.resume_at.is_some_and(|at| at <= self.io.now()) {
+            self.resume_at = None;
+        }
+        while self.io.in_use() < self.settings.connections_max
+            && let Some((listener, fd)) = self.parked.pop_front()
+        {
+            self.open(listener, fd);
+            while let Some(token) = self.io.next_touched() {
+                self.settle_conn(token);
+            }
+        }
+        let full = self.io.in_use() >= self.settings.connections_max;
+        match self.io.wants_accept() {
+            Accepting::Off => self.close_listeners(),
+            Accepting::On if !full && self.resume_at.is_none() => self.arm_listeners(),
+            Accepting::On | Accepting::Paused => self.cancel_accepts(full),
+        }
+    }
+
+    fn arm_listeners(&mut self) {
+        for (index, door) in self.listeners.iter_mut().enumerate() {
+            if let (None, Some(listener)) = (door.accept, &door.listener) {
+                door.accept = Some(self.ring.accept(index, listener.as_fd(), self.stats));
+            }
+        }
+    }
+
+    fn cancel_accepts(&mut self, full: bool) {
+        let armed = self.listeners.iter_mut().filter_map(|door| door.accept.take());
+        let mut any = false;
+        for id in armed {
+            self.ring.cancel(id, self.stats);
+            any = true;
+        }
+        if any && full {
+            self.stats.connection_pauses.one();
+        }
+    }
+
+    /// What waits in the backlog was promised a connection: it is taken before the listener closes.
+    fn close_listeners(&mut self) {
+        self.cancel_accepts(false);
+        for index in 0..self.listeners.len() {
+            let Some(listener) = self.listeners[index].listener.take() else { continue };
+            while let Some(fd) = listener.accept_waiting() {
+                self.open(index, fd);
+            }
+        }
+        while let Some((listener, fd)) = self.parked.pop_front() {
+            self.open(listener, fd);
+        }
+        while let Some(token) = self.io.next_touched() {
+            self.settle_conn(token);
+        }
+    }
+
+    /// The program has stopped: everything that is still open ends.
+    fn end_all(&mut self) {
+        for token in self.io.live_tokens() {
+            if conn(&mut self.conns, token).is_some() {
+                self.end(token, End::Aborted);
+            } else {
+                // Asked for and not yet begun.
+                self.io.end(token);
+                self.program.on_end(token, End::Aborted, &mut self.io);
+            }
+        }
+    }
+}
+
+fn conn(conns: &mut [Option<Conn>], token: Token) -> Option<&mut Conn> {
+    conns.get_mut(token.index())?.as_mut().filter(|conn| conn.token == token)
+}

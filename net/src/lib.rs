@@ -1,0 +1,20 @@
+//! What two or more of corelane's programs need: HTTP/1.1 on bytes, and the engines that move them.
+//!
+//! [`http1`] turns bytes into messages and messages into bytes: no socket, no clock, no unsafe code.
+//! [`engine`] owns sockets and drives a [`engine::Program`]: no HTTP, no policy.
+//! The rest puts one engine on each core: [`percore`], [`listen`], [`mailbox`], [`signals`], [`stats`].
+
+pub mod address;
+pub mod deadlines;
+pub mod engine;
+pub mod http1;
+pub mod mailbox;
+pub mod stats;
+pub mod time;
+
+#[cfg(feature = "os")]
+pub mod listen;
+#[cfg(feature = "os")]
+pub mod percore;
+#[cfg(feature = "os")]
+pub mod signals;

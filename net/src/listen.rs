@@ -1,0 +1,255 @@
+//! Sockets: one listener per lane, and sockets to connect with.
+//!
+//! In: an address and the number of lanes. Out: listeners that share the address (SO_REUSEPORT for TCP, one
+//! socket for a Unix path), configured so that accepted connections need no further call.
+
+use crate::address::Address;
+use rustix::net::SocketFlags;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`. A steered listener
+/// doesn't spill over to its neighbours, so this is large.
+pub const BACKLOG: i32 = 4096;
+
+/// A listening socket of one lane.
+pub struct Listener {
+    socket: Socket,
+    address: Address,
+}
+
+impl Listener {
+    /// Where it listens, with the port that the kernel chose.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The next connection that has been waiting, without waiting for one.
+    pub(crate) fn accept_waiting(&self) -> Option<OwnedFd> {
+        self.socket.set_nonblocking(true).ok()?;
+        self.accept().ok()
+    }
+
+    /// Accepts one connection, not blocking on its own reads and writes.
+    pub(crate) fn accept(&self) -> rustix::io::Result<OwnedFd> {
+        rustix::net::accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+    }
+
+    /// For engines that poll the listener.
+    #[cfg(feature = "epoll")]
+    pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
+        self.socket.set_nonblocking(true)
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Listens on `address` once for each of `lanes`.
+///
+/// Errors carry what to do; an address that another process listens on is one of them, although SO_REUSEPORT
+/// would let two servers of one user share it silently.
+pub fn listen(address: &Address, lanes: usize) -> io::Result<Vec<Listener>> {
+    let listeners = match address {
+        Address::Tcp(address) => listen_tcp(*address, lanes),
+        Address::Unix(path) => listen_unix(path, lanes),
+    };
+    listeners.map_err(|error| explain(address, error))
+}
+
+fn listen_tcp(address: SocketAddr, lanes: usize) -> io::Result<Vec<Listener>> {
+    if address.port() != 0 {
+        drop(tcp_socket(address, false)?);
+    }
+    let mut listeners = Vec::with_capacity(lanes);
+    let mut address = address;
+    // In lane order: the index in the SO_REUSEPORT group, which steering uses, is the order of listen(2).
+    for _ in 0..lanes {
+        let socket = tcp_socket(address, true)?;
+        socket.listen(BACKLOG)?;
+        if let Some(bound) = socket.local_addr()?.as_socket() {
+            address = bound;
+        }
+        listeners.push(Listener { socket, address: Address::Tcp(address) });
+    }
+    Ok(listeners)
+}
+
+/// A bound TCP socket.
+fn tcp_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // Accepted sockets inherit it (Linux), which saves a call for each.
+    socket.set_tcp_nodelay(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// A Unix path has one socket, which all lanes accept from.
+fn listen_unix(path: &Path, lanes: usize) -> io::Result<Vec<Listener>> {
+    let address = SockAddr::unix(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    if let Err(error) = socket.bind(&address) {
+        if error.raw_os_error() != Some(libc::EADDRINUSE) || !is_stale(path, &address)? {
+            return Err(error);
+        }
+        std::fs::remove_file(path)?;
+        socket.bind(&address)?;
+    }
+    socket.listen(BACKLOG)?;
+    let listener = |socket| Listener { socket, address: Address::Unix(PathBuf::from(path)) };
+    (0..lanes).map(|_| socket.try_clone().map(listener)).collect()
+}
+
+/// A socket file that nobody listens on was left behind by a process that is gone.
+fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
+    use std::os::unix::fs::FileTypeExt;
+    if !std::fs::symlink_metadata(path)?.file_type().is_socket() {
+        return Ok(false);
+    }
+    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    Ok(probe.connect(address).is_err_and(|e| e.raw_os_error() == Some(libc::ECONNREFUSED)))
+}
+
+/// Removes the socket file of a Unix address, when its server ends.
+pub fn remove_socket_file(address: &Address) {
+    if let Address::Unix(path) = address {
+        // Already gone is as good as removed.
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+fn explain(address: &Address, error: io::Error) -> io::Error {
+    let help = match error.raw_os_error() {
+        Some(libc::EADDRINUSE) => "another process listens there: stop it, or choose another address",
+        Some(libc::EACCES) => "not permitted: ports below 1024 need CAP_NET_BIND_SERVICE, a path needs write access",
+        Some(libc::EADDRNOTAVAIL) => "no interface of this host has that address: see `ip addr`",
+        Some(libc::EAFNOSUPPORT) => "this host has that address family switched off",
+        Some(libc::ENOENT) => "the directory of the socket doesn't exist",
+        Some(libc::EMFILE | libc::ENFILE) => "out of file descriptors: raise `ulimit -n`",
+        _ => "can't listen there",
+    };
+    io::Error::new(error.kind(), format!("listen on {address}: {help} ({error})"))
+}
+
+/// Steers each new TCP connection to the listener whose lane runs on the CPU that received it
+/// (SO_ATTACH_REUSEPORT_CBPF, socket(7)). `cpus[n]` is the CPU of `listeners[n]`. Connections that arrive on
+/// another CPU are spread by hash, as without steering.
+pub fn steer(listeners: &[Listener], cpus: &[usize]) -> io::Result<()> {
+    let Some(first) = listeners.first() else { return Ok(()) };
+    let program = steering_program(cpus);
+    let filter = libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
+    // SAFETY: `filter` and the instructions it points to live through the call; the kernel copies them.
+    let result = unsafe {
+        libc::setsockopt(
+            first.socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_REUSEPORT_CBPF,
+            (&raw const filter).cast(),
+            size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// "Load the CPU; if it is the CPU of lane n, return n; else return a number outside the group."
+fn steering_program(cpus: &[usize]) -> Vec<libc::sock_filter> {
+    let op = |code: u32, jt: u8, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt, jf, k };
+    let cpu = (libc::SKF_AD_OFF + libc::SKF_AD_CPU) as u32;
+    let mut program = vec![op(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, cpu)];
+    for (lane, &cpu) in cpus.iter().enumerate() {
+        program.push(op(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, 0, 1, cpu as u32));
+        program.push(op(libc::BPF_RET | libc::BPF_K, 0, 0, lane as u32));
+    }
+    program.push(op(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX));
+    program
+}
+
+/// A socket to connect with, and where to.
+pub(crate) fn socket_for(to: &Address) -> io::Result<(Socket, SockAddr)> {
+    match to {
+        Address::Tcp(address) => {
+            let socket = Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
+            socket.set_tcp_nodelay(true)?;
+            Ok((socket, (*address).into()))
+        }
+        Address::Unix(path) => Ok((Socket::new(Domain::UNIX, Type::STREAM, None)?, SockAddr::unix(path)?)),
+    }
+}
+
+/// Descriptors or socket memory have run out: accepting again at once would only spin (accept(2)).
+pub(crate) fn is_out_of_descriptors(error: i32) -> bool {
+    matches!(error, libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+}
+
+/// The listener itself is broken, as opposed to one peer's connection (accept(2)).
+pub(crate) fn is_fatal_to_accept(error: i32) -> bool {
+    matches!(error, libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EOPNOTSUPP | libc::EFAULT)
+}
+
+/// Once per shortage would still be a flood on a busy day: at the 1st, 2nd, 4th, 8th …
+pub(crate) fn log_out_of_descriptors(times: u64) {
+    if times.is_power_of_two() {
+        tracing::warn!(
+            times,
+            "out of file descriptors: accepting pauses until a connection ends; raise LimitNOFILE= or lower --connections-max"
+        );
+    }
+}
+
+/// Raises the soft limit on open files to the hard one, and says what it is now.
+pub fn raise_descriptor_limit() -> u64 {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Raising the soft limit to the hard one needs no privilege; if it fails, the old limit holds.
+    let _ = setrlimit(Resource::Nofile, limit);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_is_refused_although_it_could_be_shared() {
+        let first = listen(&"127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let error = listen(first[0].address(), 1).err().unwrap();
+        assert!(error.to_string().contains("another process listens there"), "{error}");
+        let free = first[0].address().clone();
+        drop(first);
+        assert_eq!(listen(&free, 3).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn a_socket_file_left_behind_is_replaced_and_a_living_one_is_not() {
+        let dir = std::env::temp_dir().join(format!("corelane-listen-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let address = Address::Unix(dir.join("a.sock"));
+        let living = listen(&address, 2).unwrap();
+        assert!(listen(&address, 1).is_err());
+        drop(living);
+        assert!(listen(&address, 1).is_ok());
+        let file = dir.join("file");
+        std::fs::write(&file, "precious").unwrap();
+        assert!(listen(&Address::Unix(file.clone()), 1).is_err());
+        assert_eq!(std::fs::read(file).unwrap(), b"precious");
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn steering_is_accepted_by_the_kernel() {
+        let listeners = listen(&"127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        steer(&listeners, &[0, 1]).unwrap();
+    }
+}
