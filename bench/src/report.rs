@@ -1,0 +1,187 @@
+//! What the user sees: a progress line while it runs, a table at the end, and the same in files.
+
+use std::fs;
+use std::io::{self, IsTerminal as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::machine::Machine;
+
+/// Options of every command that writes results.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Directory for the results [default: bench/runs/DATE-HOSTNAME]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// A table of text. The first column is a name, the others are numbers.
+#[derive(Debug)]
+pub(crate) struct Table {
+    head: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn new(head: &[&str]) -> Self {
+        Self { head: head.iter().map(|&cell| cell.into()).collect(), rows: Vec::new() }
+    }
+
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
+        debug_assert_eq!(cells.len(), self.head.len(), "a row has a cell for every column");
+        self.rows.push(cells);
+    }
+
+    /// For the terminal: columns lined up, numbers to the right.
+    pub(crate) fn text(&self) -> String {
+        self.lines("  ", "", "")
+    }
+
+    /// For a file: the same, with bars.
+    pub(crate) fn markdown(&self) -> String {
+        let mut lines = self.lines(" | ", "| ", " |");
+        let rule: String =
+            (0..self.head.len()).map(|column| if column == 0 { "|:---" } else { "|---:" }).collect();
+        let end_of_head = lines.find('\n').map_or(lines.len(), |at| at + 1);
+        lines.insert_str(end_of_head, &format!("{rule}|\n"));
+        lines
+    }
+
+    fn lines(&self, between: &str, before: &str, after: &str) -> String {
+        let all = || std::iter::once(&self.head).chain(&self.rows);
+        let width = |column: usize| all().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let widths: Vec<_> = (0..self.head.len()).map(width).collect();
+        let mut text = String::new();
+        for row in all() {
+            let cells: Vec<_> = row
+                .iter()
+                .zip(&widths)
+                .enumerate()
+                .map(|(column, (cell, &width))| match column {
+                    0 => format!("{cell:<width$}"),
+                    _ => format!("{cell:>width$}"),
+                })
+                .collect();
+            text += &format!("{before}{}{after}\n", cells.join(between));
+        }
+        text
+    }
+}
+
+/// Prints the table, and writes it with its machine as `NAME.md` and `NAME.json`.
+pub(crate) fn publish(
+    options: &Options,
+    machine: &Machine,
+    name: &str,
+    table: &Table,
+    notes: &[String],
+    results: &Value,
+) -> Result<(), Failure> {
+    println!("\n{}", table.text());
+    for note in notes {
+        println!("{note}");
+    }
+    let directory = match &options.out {
+        Some(directory) => directory.clone(),
+        None => runs().join(format!("{}-{}", machine.date, machine.host)),
+    };
+    let write = |extension: &str, text: String| {
+        let file = directory.join(format!("{name}.{extension}"));
+        fs::write(&file, text)?;
+        println!("written: {}", file.display());
+        io::Result::Ok(())
+    };
+    fs::create_dir_all(&directory)
+        .and_then(|()| write("md", markdown(machine, name, table, notes)))
+        .and_then(|()| {
+            write(
+                "json",
+                format!("{:#}\n", json!({ "machine": machine.json(), "notes": notes, "results": results })),
+            )
+        })
+        .map_err(|error| Failure::run(format!("cannot write to {}: {error}", directory.display())))
+}
+
+/// Where results are kept: in the repository that this was built from, wherever it is run.
+fn runs() -> PathBuf {
+    let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // Copied to a machine without that repository: below the current directory.
+    if bench.is_dir() { bench.join("runs") } else { "bench/runs".into() }
+}
+
+fn markdown(machine: &Machine, name: &str, table: &Table, notes: &[String]) -> String {
+    let facts: String = machine.facts.iter().map(|(name, value)| format!("- {name}: `{value}`\n")).collect();
+    let notes: String = notes.iter().map(|note| format!("\n{note}\n")).collect();
+    format!("# {name}\n\n{facts}\n{}{notes}", table.markdown())
+}
+
+/// The line that says how far it is: rewritten in place on a terminal, one per step elsewhere.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    started: Instant,
+    steps: usize,
+    done: usize,
+    /// What a step takes, as far as is known before the first is done.
+    guess: Duration,
+}
+
+impl Progress {
+    pub(crate) fn new(steps: usize, guess: Duration) -> Self {
+        Self { started: Instant::now(), steps, done: 0, guess }
+    }
+
+    /// Announces the step that begins.
+    pub(crate) fn step(&mut self, what: &str) {
+        let each = match self.done {
+            0 => self.guess,
+            done => self.started.elapsed() / done as u32,
+        };
+        let left = each * (self.steps - self.done.min(self.steps)) as u32;
+        self.done += 1;
+        let line = format!("[{}/{}, {} s left] {what}", self.done, self.steps, left.as_secs());
+        if io::stderr().is_terminal() {
+            eprint!("\r\x1b[K{line}");
+        } else {
+            eprintln!("{line}");
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if io::stderr().is_terminal() {
+            eprint!("\r\x1b[K");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Table {
+        let mut table = Table::new(&["who", "µs"]);
+        table.row(vec!["floor".into(), "3.50".into()]);
+        table.row(vec!["nginx × 16".into(), "12.00".into()]);
+        table
+    }
+
+    #[test]
+    fn columns_line_up_by_characters_and_not_by_bytes() {
+        let text = sample().text();
+        assert_eq!(text, "who            µs\nfloor        3.50\nnginx × 16  12.00\n");
+    }
+
+    #[test]
+    fn markdown_has_its_rule_below_the_head() {
+        let markdown = sample().markdown();
+        let lines: Vec<_> = markdown.lines().collect();
+        assert_eq!(lines[1], "|:---|---:|");
+        assert_eq!(lines[2], "| floor      |  3.50 |");
+        assert_eq!(lines.len(), 4);
+    }
+}
