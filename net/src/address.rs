@@ -56,7 +56,9 @@ mod tests {
 
     #[test]
     fn what_is_no_address_says_how_one_looks() {
-        for text in ["", "5000", ":5000", "localhost:5000", "127.0.0.1", "::1:80x", "unix:", "127.0.0.1:99999"] {
+        for text in
+            ["", "5000", ":5000", "localhost:5000", "127.0.0.1", "::1:80x", "unix:", "127.0.0.1:99999"]
+        {
             let error = text.parse::<Address>().unwrap_err();
             assert!(error.contains("unix:/"), "{text}: {error}");
         }

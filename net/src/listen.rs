@@ -132,7 +132,9 @@ pub fn remove_socket_file(address: &Address) {
 fn explain(address: &Address, error: io::Error) -> io::Error {
     let help = match error.raw_os_error() {
         Some(libc::EADDRINUSE) => "another process listens there: stop it, or choose another address",
-        Some(libc::EACCES) => "not permitted: ports below 1024 need CAP_NET_BIND_SERVICE, a path needs write access",
+        Some(libc::EACCES) => {
+            "not permitted: ports below 1024 need CAP_NET_BIND_SERVICE, a path needs write access"
+        }
         Some(libc::EADDRNOTAVAIL) => "no interface of this host has that address: see `ip addr`",
         Some(libc::EAFNOSUPPORT) => "this host has that address family switched off",
         Some(libc::ENOENT) => "the directory of the socket doesn't exist",

@@ -67,7 +67,9 @@ impl Cores {
         match self {
             Cores::All => Ok(allowed),
             Cores::List(cores) => match cores.iter().find(|core| !allowed.contains(core)) {
-                Some(core) => Err(format!("core {core} isn't there: this process may use {}", ranges(&allowed))),
+                Some(core) => {
+                    Err(format!("core {core} isn't there: this process may use {}", ranges(&allowed)))
+                }
                 None => Ok(cores.clone()),
             },
         }

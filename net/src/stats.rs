@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn times_land_in_the_bucket_below_their_power_of_two() {
         let times = Times::default();
-        for (ns, bucket) in [(0, 0), (999, 0), (1000, 1), (1999, 1), (2000, 2), (u64::MAX, TIME_BUCKETS - 1)] {
+        for (ns, bucket) in [(0, 0), (999, 0), (1000, 1), (1999, 1), (2000, 2), (u64::MAX, TIME_BUCKETS - 1)]
+        {
             let before = times.read().0[bucket];
             times.record(Duration::from_nanos(ns), 3);
             assert_eq!(times.read().0[bucket], before + 3, "{ns}");

@@ -193,7 +193,9 @@ impl<P: Program> Lane<'_, P> {
 
     fn poll(&mut self, events: &mut Events, wait: Option<Duration>) -> Result<(), Failure> {
         match self.poll.poll(events, wait) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => Err(Failure::system("epoll_wait")(error)),
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                Err(Failure::system("epoll_wait")(error))
+            }
             _ => Ok(()),
         }
     }
@@ -292,8 +294,11 @@ impl<P: Program> Lane<'_, P> {
 
     fn accept(&mut self, index: usize) -> Result<(), Failure> {
         for _ in 0..ACCEPTS_PER_TURN {
-            if !self.listeners.get(index).is_some_and(|door| door.armed) || self.is_full() {
+            if !self.listeners.get(index).is_some_and(|door| door.armed) {
                 return Ok(());
+            }
+            if self.is_full() || self.io.wants_accept() != Accepting::On {
+                break;
             }
             match self.listeners[index].listener.accept() {
                 Ok(fd) => self.open(index, fd),
@@ -304,7 +309,7 @@ impl<P: Program> Lane<'_, P> {
                         listen::log_out_of_descriptors(self.stats.descriptor_pauses.get());
                     }
                     self.resume_at = Some(self.io.now() + DESCRIPTOR_PAUSE);
-                    return Ok(());
+                    break;
                 }
                 Err(error) if listen::is_fatal_to_accept(error.raw_os_error()) => {
                     return Err(Failure::system("accept")(error.into()));

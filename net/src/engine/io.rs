@@ -301,8 +301,10 @@ impl Io {
     /// The kernel took `bytes` of what was taken. True if the token was over its limit and is no longer:
     /// the engine then calls `on_drained`.
     pub(crate) fn sent(&mut self, token: Token, bytes: usize) -> bool {
-        let half = self.unsent_max / 2;
+        let (limit, half) = (self.unsent_max, self.unsent_max / 2);
         let Some(slot) = self.slot_mut(token) else { return false };
+        // What was appended since the last look counts: the program has seen `is_over` and waits.
+        slot.over |= slot.out.len() + slot.sending > limit;
         slot.sending = slot.sending.saturating_sub(bytes);
         let more = !slot.out.is_empty() || !matches!(slot.stage, Stage::Open);
         let drained = slot.over && slot.out.len() + slot.sending <= half;
@@ -351,7 +353,8 @@ impl Io {
 
     /// Every token for which `on_end` is still due.
     pub(crate) fn live_tokens(&self) -> Vec<Token> {
-        let token = |(index, slot): (usize, &Slot)| Token { index: index as u32, generation: slot.generation };
+        let token =
+            |(index, slot): (usize, &Slot)| Token { index: index as u32, generation: slot.generation };
         self.slots.iter().enumerate().map(token).filter(|t| self.is_live(*t)).collect()
     }
 

@@ -5,6 +5,7 @@
 //! what the program left in [`Io`]. The contract that every engine keeps is in `docs/engines.md`, and as a
 //! test in `net/tests/contract.rs`.
 
+pub mod hand;
 mod io;
 pub mod sim;
 

@@ -77,7 +77,9 @@ impl Probe {
         let mut passed = Vec::new();
         for &engine in Engine::ALL {
             match engine.probe() {
-                Ok(()) if passed.is_empty() => return Ok(Probe { engine, why: "the best one works here".to_owned() }),
+                Ok(()) if passed.is_empty() => {
+                    return Ok(Probe { engine, why: "the best one works here".to_owned() });
+                }
                 Ok(()) => return Ok(Probe { engine, why: passed.join("; ") }),
                 Err(Failure::Forbidden { engine, what, source }) => {
                     passed.push(format!("{engine} is not available: {what}: {source}"));
@@ -121,7 +123,9 @@ impl Default for Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// The kernel or the container doesn't permit this engine.
-    #[error("{engine}: {what}: {source}; use --engine epoll or auto, or allow io_uring (kernel.io_uring_disabled=0, a seccomp profile with io_uring_setup, io_uring_enter, io_uring_register)")]
+    #[error(
+        "{engine}: {what}: {source}; use --engine epoll or auto, or allow io_uring (kernel.io_uring_disabled=0, a seccomp profile with io_uring_setup, io_uring_enter, io_uring_register)"
+    )]
     Forbidden {
         /// Which engine.
         engine: &'static str,

@@ -62,7 +62,7 @@ struct Lane<'a, P: Program> {
     listeners: Vec<Door>,
     /// Descriptors ran out; accepting goes on then, or when a connection ends.
     resume_at: Option<Time>,
-    /// Accepted while the lane was full: a multishot accept may deliver some more before it is cancelled.
+    /// Accepted while the lane was full or paused: a multishot accept may deliver some more before it is cancelled.
     parked: VecDeque<(usize, OwnedFd)>,
     /// By token index.
     conns: Vec<Option<Conn>>,
@@ -204,7 +204,7 @@ impl<P: Program> Lane<'_, P> {
         match completion.result {
             Ok(fd) => {
                 let fd = Ring::adopt(fd);
-                if self.io.in_use() >= self.settings.connections_max {
+                if self.is_full() || self.io.wants_accept() == Accepting::Paused {
                     self.parked.push_back((listener, fd));
                 } else {
                     self.open(listener, fd);
@@ -224,6 +224,10 @@ impl<P: Program> Lane<'_, P> {
             Err(_) => {}
         }
         Ok(())
+    }
+
+    fn is_full(&self) -> bool {
+        self.io.in_use() >= self.settings.connections_max
     }
 
     fn open(&mut self, listener: usize, fd: OwnedFd) {
@@ -316,7 +320,9 @@ impl<P: Program> Lane<'_, P> {
                     self.program.on_drained(token, &mut self.io);
                 }
             }
-            Err(libc::EINTR | libc::EAGAIN) if self.io.is_live(token) => self.send(token, completion.buffer, from),
+            Err(libc::EINTR | libc::EAGAIN) if self.io.is_live(token) => {
+                self.send(token, completion.buffer, from)
+            }
             Err(_) if self.io.is_live(token) => self.end(token, End::Reset),
             _ => {
                 self.stats.late_completions.one();
@@ -493,7 +499,8 @@ impl<P: Program> Lane<'_, P> {
         if self.resume_at.is_some_and(|at| at <= self.io.now()) {
             self.resume_at = None;
         }
-        while self.io.in_use() < self.settings.connections_max
+        while self.io.wants_accept() != Accepting::Paused
+            && !self.is_full()
             && let Some((listener, fd)) = self.parked.pop_front()
         {
             self.open(listener, fd);
@@ -501,7 +508,7 @@ impl<P: Program> Lane<'_, P> {
                 self.settle_conn(token);
             }
         }
-        let full = self.io.in_use() >= self.settings.connections_max;
+        let full = self.is_full();
         match self.io.wants_accept() {
             Accepting::Off => self.close_listeners(),
             Accepting::On if !full && self.resume_at.is_none() => self.arm_listeners(),

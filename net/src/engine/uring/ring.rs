@@ -111,7 +111,13 @@ impl Ring {
     }
 
     /// Connects a socket.
-    pub(super) fn connect(&mut self, token: Token, fd: BorrowedFd<'_>, to: SockAddr, stats: &EngineStats) -> OpId {
+    pub(super) fn connect(
+        &mut self,
+        token: Token,
+        fd: BorrowedFd<'_>,
+        to: SockAddr,
+        stats: &EngineStats,
+    ) -> OpId {
         let to = Box::new(to);
         let entry = opcode::Connect::new(Fd(fd.as_raw_fd()), to.as_ptr().cast(), to.len()).build();
         self.push(Op { kind: Kind::Connect, token: Some(token), owned: Owned::Address(to) }, entry, stats)
@@ -134,7 +140,8 @@ impl Ring {
     ) -> OpId {
         let rest = &bytes[from..];
         let length = u32::try_from(rest.len()).unwrap_or(u32::MAX);
-        let entry = opcode::Send::new(Fd(fd.as_raw_fd()), rest.as_ptr(), length).flags(libc::MSG_NOSIGNAL).build();
+        let entry =
+            opcode::Send::new(Fd(fd.as_raw_fd()), rest.as_ptr(), length).flags(libc::MSG_NOSIGNAL).build();
         self.push(Op { kind: Kind::Send, token: Some(token), owned: Owned::Bytes(bytes) }, entry, stats)
     }
 
@@ -302,7 +309,10 @@ impl Buffers {
     }
 
     fn bytes(&self, id: u16, length: usize) -> &[u8] {
-        assert!(id < self.count && length <= self.size, "the kernel fills a buffer of ours, no further than its end");
+        assert!(
+            id < self.count && length <= self.size,
+            "the kernel fills a buffer of ours, no further than its end"
+        );
         // SAFETY: in bounds by the line above; the memory was zeroed at first; the kernel writes to this
         // buffer only after `give_back`, which needs `&mut self`.
         unsafe { std::slice::from_raw_parts(self.bytes.add(usize::from(id) * self.size), length) }
@@ -349,7 +359,10 @@ fn refused(what: &'static str, source: io::Error) -> Failure {
         Some(libc::ENOSYS | libc::EPERM | libc::EACCES | libc::EINVAL) => {
             Failure::Forbidden { engine: "uring", what, source }
         }
-        _ => Failure::System { what: "io_uring_setup (out of memory or descriptors? see ulimit -n, ulimit -l)", source },
+        _ => Failure::System {
+            what: "io_uring_setup (out of memory or descriptors? see ulimit -n, ulimit -l)",
+            source,
+        },
     }
 }
 

@@ -1,0 +1,40 @@
+//! `corelane-server`: options, start, wait, exit code.
+
+#![forbid(unsafe_code)]
+
+use server::options::{self, Options};
+use server::serve::{self, Failure};
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let (options, matches) = match Options::read(std::env::args_os().collect::<Vec<_>>()) {
+        Ok(read) => read,
+        Err(error) => error.exit(),
+    };
+    if options.check {
+        print!("{}", options::effective(&matches));
+        return ExitCode::SUCCESS;
+    }
+    let to_terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_max_level(options.log)
+        .with_writer(std::io::stderr)
+        .with_ansi(to_terminal)
+        .with_target(false)
+        .init();
+    match run(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("corelane-server: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<(), Failure> {
+    let running = serve::start(options)?;
+    running.obey_signals()?;
+    println!("{running}");
+    running.wait()
+}

@@ -1,0 +1,366 @@
+//! The server as a program: bytes in, bytes out, and nothing else.
+//!
+//! In: what an engine tells of one lane's connections. Out: answers in the order of their requests, and the
+//! decision when a connection has had its time. Never: waits, reads a clock, touches a socket.
+
+mod answering;
+mod conn;
+
+use self::answering::Answering;
+use self::conn::{Conn, Stage};
+use crate::cache::Cache;
+use crate::metrics::{LaneStats, Shared};
+use crate::pool::Background;
+use crate::routes::{Reply, Route};
+use net::deadlines::Deadlines;
+use net::engine::{Accepting, Close, End, Io, Opened, Program, Token};
+use net::http1::{DateCache, Limits, Phase, Step};
+use net::mailbox::Mailer;
+use net::time::Time;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What other threads tell a lane.
+pub enum Mail {
+    /// Finish what you have, and end.
+    Drain,
+    /// A background job is done.
+    Done {
+        /// The connection that waits.
+        token: Token,
+        /// Which of its requests.
+        ticket: u32,
+        /// The answer.
+        reply: Reply,
+    },
+}
+
+/// The time limits and bounds of the program; `options` documents each for users.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What a request may be.
+    pub limits: Limits,
+    /// From the first byte of a head to its end (and from a connection's start to its first byte).
+    pub head_timeout: Duration,
+    /// From one piece of a body to the next.
+    pub body_timeout: Duration,
+    /// From one answer to the next request.
+    pub idle_timeout: Duration,
+    /// For the peer to take the rest of the output and end, once we have closed.
+    pub linger_timeout: Duration,
+    /// From the call to drain to the end of everything.
+    pub drain_timeout: Duration,
+    /// While draining, how long idle connections may still bring a request (answered, and then closed).
+    pub drain_idle: Duration,
+    /// Requests of one connection that are being worked on; its next ones wait unread.
+    pub in_flight_max: usize,
+    /// Bytes that the lane's response cache may hold; 0 switches it off.
+    pub cache_bytes: usize,
+}
+
+/// The kinds of time limit, in the order of [`crate::metrics::TIMEOUTS`].
+const HEAD: u8 = 0;
+const BODY: u8 = 1;
+const IDLE: u8 = 2;
+const LINGER: u8 = 3;
+
+/// One lane of the server.
+pub struct Server {
+    /// By token index.
+    conns: Vec<Option<Conn>>,
+    lane: Lane,
+}
+
+/// What all connections of a lane share.
+struct Lane {
+    settings: Settings,
+    deadlines: Deadlines,
+    open: usize,
+    drain: Drain,
+    answering: Answering,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drain {
+    /// It hasn't been asked for.
+    Off,
+    /// This very turn: what waits in the backlog is yet to be opened.
+    Asked { idle_until: Time, until: Time },
+    /// Idle connections may still bring a request until `idle_until`.
+    Idling { idle_until: Time, until: Time },
+    /// Only what is in flight is waited for.
+    Finishing { until: Time },
+}
+
+impl Server {
+    /// A lane that serves `routes` and counts in `stats`. Background work goes to `background` and comes back
+    /// through `mailer`, which must lead to this lane's mailbox.
+    pub fn new(
+        routes: &'static [Route],
+        settings: &Settings,
+        stats: Arc<LaneStats>,
+        shared: Arc<Shared>,
+        background: Arc<dyn Background>,
+        mailer: Mailer<Mail>,
+    ) -> Server {
+        let limits =
+            [settings.head_timeout, settings.body_timeout, settings.idle_timeout, settings.linger_timeout];
+        let answering = Answering {
+            routes,
+            cache: Cache::new(settings.cache_bytes),
+            date: DateCache::new(),
+            body: Vec::new(),
+            answered: 0,
+            turn_began: Time(0),
+            stats,
+            shared,
+            background,
+            mailer,
+        };
+        Server {
+            conns: Vec::new(),
+            lane: Lane {
+                settings: settings.clone(),
+                deadlines: Deadlines::new(&limits),
+                open: 0,
+                drain: Drain::Off,
+                answering,
+            },
+        }
+    }
+
+    /// Connections open now.
+    pub fn open(&self) -> usize {
+        self.lane.open
+    }
+}
+
+impl Program for Server {
+    type Mail = Mail;
+
+    fn on_open(&mut self, token: Token, _: Opened, io: &mut Io) {
+        if token.index() >= self.conns.len() {
+            self.conns.resize_with(token.index() + 1, || None);
+        }
+        self.conns[token.index()] = Some(Conn::new(token));
+        self.lane.open += 1;
+        self.lane.deadlines.set(token, HEAD, io.now());
+    }
+
+    fn on_bytes(&mut self, token: Token, bytes: &[u8], io: &mut Io) {
+        if let Some(conn) = conn(&mut self.conns, token) {
+            self.lane.read(conn, bytes, io);
+        }
+    }
+
+    fn on_eof(&mut self, token: Token, io: &mut Io) {
+        if let Some(conn) = conn(&mut self.conns, token) {
+            self.lane.on_eof(conn, io);
+        }
+    }
+
+    fn on_end(&mut self, token: Token, _: End, io: &mut Io) {
+        self.lane.deadlines.clear(token);
+        if let Some(slot) = self.conns.get_mut(token.index()).filter(|slot| slot.is_some()) {
+            *slot = None;
+            self.lane.open -= 1;
+        }
+        self.lane.stop_if_drained(io);
+    }
+
+    fn on_mail(&mut self, mail: Mail, io: &mut Io) {
+        match mail {
+            Mail::Drain => self.lane.drain(io),
+            Mail::Done { token, ticket, reply } => match conn(&mut self.conns, token) {
+                Some(conn) => self.lane.on_done(conn, ticket, &reply, io),
+                None => self.lane.answering.stats.jobs_orphaned.one(),
+            },
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        let drain = match self.lane.drain {
+            Drain::Off => None,
+            Drain::Idling { .. } if self.lane.open == 0 => Some(Time(0)),
+            Drain::Asked { idle_until, until } | Drain::Idling { idle_until, until } => Some(idle_until.min(until)),
+            Drain::Finishing { until } => Some(until),
+        };
+        [self.lane.deadlines.next(), drain].into_iter().flatten().min()
+    }
+
+    fn on_deadline(&mut self, io: &mut Io) {
+        while let Some((token, kind)) = self.lane.deadlines.pop_due(io.now()) {
+            if let Some(conn) = conn(&mut self.conns, token) {
+                self.lane.on_timeout(conn, kind, io);
+            }
+        }
+        match self.lane.drain {
+            Drain::Idling { .. } if self.lane.open == 0 => io.stop(),
+            Drain::Idling { until, .. } | Drain::Finishing { until } if io.now() >= until => {
+                tracing::warn!(
+                    open = self.lane.open,
+                    "the drain timeout has passed: what is still open is cut off"
+                );
+                io.stop();
+            }
+            Drain::Idling { idle_until, until } if io.now() >= idle_until => {
+                self.lane.drain = Drain::Finishing { until };
+                for conn in self.conns.iter_mut().flatten().filter(|conn| conn.is_idle()) {
+                    self.lane.close(conn, io);
+                }
+                self.lane.stop_if_drained(io);
+            }
+            _ => {}
+        }
+    }
+
+    fn on_turn(&mut self, io: &mut Io) {
+        self.lane.answering.end_turn(io.now());
+        if let Drain::Asked { idle_until, until } = self.lane.drain {
+            self.lane.drain = Drain::Idling { idle_until, until };
+        }
+    }
+}
+
+impl Lane {
+    /// Reads requests and answers them, until the bytes are used up or the connection has enough to do.
+    fn read(&mut self, conn: &mut Conn, bytes: &[u8], io: &mut Io) {
+        self.answering.begin_turn(io.now());
+        let mut rest = bytes;
+        let mut answered = false;
+        while conn.stage == Stage::Open {
+            if conn.in_flight() >= self.settings.in_flight_max {
+                conn.keep(rest);
+                io.pause(conn.token);
+                break;
+            }
+            match conn.http.next(rest, &self.settings.limits) {
+                Ok(Step::Request { request, used }) => {
+                    rest = &rest[used..];
+                    answered = true;
+                    let last = !request.head.keep_alive || self.drain != Drain::Off;
+                    self.answering.answer(conn.token, &mut conn.queue, &request, last, io);
+                    if last {
+                        self.close(conn, io);
+                    }
+                }
+                Ok(Step::Expect { head, used }) => {
+                    rest = &rest[used..];
+                    if !self.answering.expect(conn.token, &mut conn.queue, &head, io) {
+                        self.close(conn, io);
+                    }
+                }
+                Ok(Step::More) => break,
+                Err(refusal) => {
+                    self.answering.refuse(conn.token, &mut conn.queue, refusal, io);
+                    self.close(conn, io);
+                }
+            }
+        }
+        self.set_deadline(conn, answered, io.now());
+    }
+
+    /// Which limit the connection is under now. A head's limit runs from its first byte, so it is set once.
+    fn set_deadline(&mut self, conn: &mut Conn, answered: bool, now: Time) {
+        let phase = conn.http.phase();
+        let kind = match phase {
+            _ if conn.stage != Stage::Open => return,
+            Phase::Head => HEAD,
+            Phase::Body => BODY,
+            // While a job is at work, it is us who are slow.
+            Phase::Idle | Phase::Closed if conn.in_flight() > 0 => return self.deadlines.clear(conn.token),
+            Phase::Idle | Phase::Closed => IDLE,
+        };
+        if phase != Phase::Head || conn.phase != Phase::Head || answered {
+            self.deadlines.set(conn.token, kind, now);
+        }
+        conn.phase = phase;
+    }
+
+    /// A background job is done: its answer goes out as soon as it is its turn.
+    fn on_done(&mut self, conn: &mut Conn, ticket: u32, reply: &Reply, io: &mut Io) {
+        self.answering.finish(conn.token, &mut conn.queue, ticket, reply, io);
+        match conn.stage {
+            Stage::Open if conn.in_flight() < self.settings.in_flight_max => {
+                let kept = conn.take_kept();
+                io.resume(conn.token);
+                self.read(conn, &kept, io);
+                if conn.eof {
+                    self.on_eof(conn, io);
+                }
+            }
+            Stage::Finishing if conn.in_flight() == 0 => {
+                conn.queue = None;
+                self.close(conn, io);
+            }
+            Stage::Open | Stage::Finishing | Stage::Closing => {}
+        }
+    }
+
+    /// No more requests from this peer: what is in flight is answered, and then it is over.
+    fn on_eof(&mut self, conn: &mut Conn, io: &mut Io) {
+        conn.eof = true;
+        if conn.stage == Stage::Open && !conn.has_kept() {
+            self.close(conn, io);
+        }
+    }
+
+    /// Ends the connection when its answers are out. No request is read any more.
+    fn close(&mut self, conn: &mut Conn, io: &mut Io) {
+        conn.http.close();
+        if conn.queue.is_some() {
+            conn.stage = Stage::Finishing;
+            io.resume(conn.token);
+            return self.deadlines.clear(conn.token);
+        }
+        conn.stage = Stage::Closing;
+        conn.unsent_before = Some(io.unsent(conn.token));
+        io.close(conn.token, Close::AfterFlush);
+        self.deadlines.set(conn.token, LINGER, io.now());
+    }
+
+    fn on_timeout(&mut self, conn: &mut Conn, kind: u8, io: &mut Io) {
+        if let Some(kind) = self.is_still_taking(conn, kind, io) {
+            return self.deadlines.set(conn.token, kind, io.now());
+        }
+        self.answering.stats.timeouts[usize::from(kind)].one();
+        match (kind, conn.http.phase()) {
+            (HEAD | BODY, Phase::Head | Phase::Body) => {
+                self.answering.time_out(conn.token, &mut conn.queue, io);
+                self.close(conn, io);
+            }
+            // A peer that doesn't even take its answers gets no more time.
+            (HEAD | BODY | IDLE, _) if io.unsent(conn.token) == 0 => self.close(conn, io),
+            _ => io.close(conn.token, Close::Now),
+        }
+    }
+
+    /// A peer that takes its output, slowly, is neither idle nor gone: it gets the same time again.
+    fn is_still_taking(&self, conn: &mut Conn, kind: u8, io: &Io) -> Option<u8> {
+        let unsent = io.unsent(conn.token);
+        let before = conn.unsent_before.replace(unsent);
+        let takes = unsent > 0 && before.is_none_or(|before| unsent < before);
+        (takes && matches!(kind, IDLE | LINGER)).then_some(kind)
+    }
+
+    fn drain(&mut self, io: &mut Io) {
+        if self.drain != Drain::Off {
+            return;
+        }
+        let until = io.now() + self.settings.drain_timeout;
+        let idle_until = io.now() + self.settings.drain_idle;
+        self.drain = Drain::Asked { idle_until, until };
+        io.accepting(Accepting::Off);
+    }
+
+    fn stop_if_drained(&self, io: &mut Io) {
+        if self.open == 0 && matches!(self.drain, Drain::Finishing { .. }) {
+            io.stop();
+        }
+    }
+}
+
+fn conn(conns: &mut [Option<Conn>], token: Token) -> Option<&mut Conn> {
+    conns.get_mut(token.index())?.as_mut().filter(|conn| conn.token == token)
+}
