@@ -178,7 +178,8 @@ enum Kind {
 
 impl Snapshot {
     fn of(shared: &Shared) -> Snapshot {
-        let info = vec![("version", env!("CARGO_PKG_VERSION").to_owned()), ("engine", shared.engine.to_owned())];
+        let info =
+            vec![("version", env!("CARGO_PKG_VERSION").to_owned()), ("engine", shared.engine.to_owned())];
         let mut families = vec![
             Family::new("corelane_build", "1, with what runs as labels", Kind::Gauge, vec![(info, 1)]),
             Family::new(
@@ -192,17 +193,35 @@ impl Snapshot {
                 vec![(vec![], lane.engine.open())]
             }),
             shared.per_lane("corelane_refusals", "Requests refused, by reason", Kind::Counter, |lane| {
-                let one = |reason: Reason| (vec![("reason", reason.label().to_owned())], lane.refusals[reason.index()].get());
+                let one = |reason: Reason| {
+                    (vec![("reason", reason.label().to_owned())], lane.refusals[reason.index()].get())
+                };
                 Reason::ALL.into_iter().map(one).collect()
             }),
-            shared.per_lane("corelane_timeouts", "Connections closed by a time limit", Kind::Counter, |lane| {
-                let one = |(n, kind): (usize, &&str)| (vec![("limit", (*kind).to_owned())], lane.timeouts[n].get());
-                TIMEOUTS.iter().enumerate().map(one).collect()
-            }),
-            shared.per_lane("corelane_background_jobs", "Jobs, by what became of them", Kind::Counter, |lane| {
-                let one = |what: &str, cell: &Cell| (vec![("outcome", what.to_owned())], cell.get());
-                vec![one("taken", &lane.jobs), one("refused", &lane.jobs_refused), one("orphaned", &lane.jobs_orphaned)]
-            }),
+            shared.per_lane(
+                "corelane_timeouts",
+                "Connections closed by a time limit",
+                Kind::Counter,
+                |lane| {
+                    let one = |(n, kind): (usize, &&str)| {
+                        (vec![("limit", (*kind).to_owned())], lane.timeouts[n].get())
+                    };
+                    TIMEOUTS.iter().enumerate().map(one).collect()
+                },
+            ),
+            shared.per_lane(
+                "corelane_background_jobs",
+                "Jobs, by what became of them",
+                Kind::Counter,
+                |lane| {
+                    let one = |what: &str, cell: &Cell| (vec![("outcome", what.to_owned())], cell.get());
+                    vec![
+                        one("taken", &lane.jobs),
+                        one("refused", &lane.jobs_refused),
+                        one("orphaned", &lane.jobs_orphaned),
+                    ]
+                },
+            ),
         ];
         families.extend(named("corelane_cache", "Response cache", shared, &CACHE_GAUGES, |lane| {
             lane.cache.each().collect()
@@ -217,7 +236,13 @@ impl Snapshot {
 }
 
 impl Shared {
-    fn per_lane(&self, name: &str, help: &str, kind: Kind, read: impl Fn(&LaneStats) -> Vec<Series>) -> Family {
+    fn per_lane(
+        &self,
+        name: &str,
+        help: &str,
+        kind: Kind,
+        read: impl Fn(&LaneStats) -> Vec<Series>,
+    ) -> Family {
         let series = self.lanes.iter().enumerate().flat_map(|(n, lane)| {
             read(lane).into_iter().map(move |(mut labels, value)| {
                 labels.insert(0, ("lane", n.to_string()));
@@ -285,10 +310,16 @@ impl Collector for Snapshot {
         let name = "corelane_service_time_seconds";
         let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
         for (lane, buckets, sum) in &self.service {
-            let bounds: Vec<(f64, u64)> = buckets.iter().enumerate().map(|(n, count)| (upper_bound(n), *count)).collect();
+            let bounds: Vec<(f64, u64)> =
+                buckets.iter().enumerate().map(|(n, count)| (upper_bound(n), *count)).collect();
             let labels = [("lane", lane.as_str())];
             let mut one = family.encode_family(&labels)?;
-            one.encode_histogram::<prometheus_client::encoding::NoLabelSet>(*sum, buckets.iter().sum(), &bounds, None)?;
+            one.encode_histogram::<prometheus_client::encoding::NoLabelSet>(
+                *sum,
+                buckets.iter().sum(),
+                &bounds,
+                None,
+            )?;
         }
         Ok(())
     }

@@ -208,7 +208,9 @@ impl Options {
     ///
     /// # Errors
     /// `clap`'s, which knows whether it is help (exit 0) or a mistake (exit 2), and prints itself.
-    pub fn read(args: impl IntoIterator<Item = OsString> + Clone) -> Result<(Options, ArgMatches), clap::Error> {
+    pub fn read(
+        args: impl IntoIterator<Item = OsString> + Clone,
+    ) -> Result<(Options, ArgMatches), clap::Error> {
         let first = command_line().try_get_matches_from(args.clone())?;
         let matches = match first.get_one::<PathBuf>("config") {
             Some(path) => with_file(command_line(), path)?.try_get_matches_from(args)?,
@@ -238,11 +240,15 @@ impl Options {
             ("linger", self.linger_timeout),
         ] {
             if time.0 < Duration::from_millis(1) {
-                return wrong(format!("--{name}-timeout must be at least 1ms: a limit of nothing closes everything"));
+                return wrong(format!(
+                    "--{name}-timeout must be at least 1ms: a limit of nothing closes everything"
+                ));
             }
         }
         if self.busy_poll.0 > Duration::from_millis(10) {
-            return wrong("--busy-poll over 10ms only burns CPU: sleeping and waking takes some 50us".to_owned());
+            return wrong(
+                "--busy-poll over 10ms only burns CPU: sleeping and waking takes some 50us".to_owned(),
+            );
         }
         Ok(())
     }
@@ -384,7 +390,10 @@ mod tests {
 
     #[test]
     fn the_command_line_beats_the_file_and_the_file_beats_the_default() {
-        let path = file("beats", "cores = \"all\"\nbusy-poll = \"50us\"\nworkers = 7\nlisten = [\"[::1]:1\", \"unix:/x\"]");
+        let path = file(
+            "beats",
+            "cores = \"all\"\nbusy-poll = \"50us\"\nworkers = 7\nlisten = [\"[::1]:1\", \"unix:/x\"]",
+        );
         let config = format!("--config={}", path.display());
         let (options, matches) = read(&[&config, "--busy-poll", "20us"]).unwrap();
         assert_eq!(options.busy_poll, Time(Duration::from_micros(20)));
@@ -392,7 +401,10 @@ mod tests {
         assert_eq!(options.listen.len(), 2);
         assert_eq!(options.cache_bytes, Size(4 << 20));
         let shown = effective(&matches);
-        for line in ["busy-poll = \"20us\"                       # command line", "workers = 7                              # file"] {
+        for line in [
+            "busy-poll = \"20us\"                       # command line",
+            "workers = 7                              # file",
+        ] {
             assert!(shown.contains(line), "{shown}");
         }
         std::fs::remove_file(path).unwrap();
@@ -400,7 +412,8 @@ mod tests {
 
     #[test]
     fn what_check_prints_is_a_file_that_means_the_same() {
-        let (_, matches) = read(&["--cores", "0", "--listen", "127.0.0.1:1,unix:/a b", "--body-max", "2MiB"]).unwrap();
+        let (_, matches) =
+            read(&["--cores", "0", "--listen", "127.0.0.1:1,unix:/a b", "--body-max", "2MiB"]).unwrap();
         let path = file("same", &effective(&matches));
         let (options, _) = read(&[&format!("--config={}", path.display())]).unwrap();
         assert_eq!(options.cores.to_string(), "0");

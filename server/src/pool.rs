@@ -31,7 +31,10 @@ impl Task {
     /// Does the job and mails the reply. A job that panics is answered with 500.
     pub fn run(self) {
         let reply = catch_unwind(AssertUnwindSafe(self.job)).unwrap_or_else(|panic| {
-            tracing::error!(panic = percore::message(&*panic), "a background job panicked; it is answered with 500");
+            tracing::error!(
+                panic = percore::message(&*panic),
+                "a background job panicked; it is answered with 500"
+            );
             let mut body = Vec::new();
             error_body(&mut body, "the server failed at this request");
             Reply { status: Status::INTERNAL_SERVER_ERROR, body }

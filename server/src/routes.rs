@@ -17,7 +17,8 @@ pub const ROUTES: &[Route] = &[
 
 /// The endpoints on the admin port.
 pub const ADMIN_ROUTES: &[Route] = &[
-    Route::get("/metrics", handlers::metrics::respond).typed("application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    Route::get("/metrics", handlers::metrics::respond)
+        .typed("application/openmetrics-text; version=1.0.0; charset=utf-8"),
     Route::get("/healthz", handlers::health::healthz),
 ];
 
@@ -204,7 +205,9 @@ mod tests {
         for yes in ["application/json", "Application/JSON ; charset=utf-8", "application/vnd.api+json;v=1"] {
             assert!(is_json(yes.as_bytes()), "{yes}");
         }
-        for no in ["", "text/json", "application/jsonx", "application/+json", "application/x-www-form-urlencoded"] {
+        for no in
+            ["", "text/json", "application/jsonx", "application/+json", "application/x-www-form-urlencoded"]
+        {
             assert!(!is_json(no.as_bytes()), "{no}");
         }
     }

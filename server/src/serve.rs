@@ -124,8 +124,9 @@ fn doors(options: &Options, cores: &[usize]) -> Result<(Vec<Address>, Vec<Vec<Li
     for address in &options.listen {
         let listeners = listen::listen(address, cores.len()).map_err(Failure::cannot_start)?;
         if let (Accept::Cpu, Address::Tcp(_)) = (options.accept, address) {
-            listen::steer(&listeners, cores)
-                .map_err(|e| Failure::CannotStart(format!("--accept cpu: the kernel refuses to steer: {e}")))?;
+            listen::steer(&listeners, cores).map_err(|e| {
+                Failure::CannotStart(format!("--accept cpu: the kernel refuses to steer: {e}"))
+            })?;
         }
         addresses.extend(listeners.first().map(|listener| listener.address().clone()));
         for (door, listener) in doors.iter_mut().zip(listeners) {
@@ -222,7 +223,10 @@ impl Running {
             }
             Signal::Stop => {
                 asked = true;
-                tracing::info!(open = lanes.shared.open(), "draining: no new connections; a second signal ends at once");
+                tracing::info!(
+                    open = lanes.shared.open(),
+                    "draining: no new connections; a second signal ends at once"
+                );
                 lanes.drain();
             }
         };
@@ -236,7 +240,9 @@ impl Running {
     pub fn wait(self) -> Result<(), Failure> {
         let result = self.ended.iter().take(self.cores.len()).try_for_each(|(lane, ended)| match ended {
             Ended::Returned(Ok(())) if self.lanes.shared.is_draining() => Ok(()),
-            Ended::Returned(Ok(())) => Err(Failure::Lane { lane, why: "ended without being asked".to_owned() }),
+            Ended::Returned(Ok(())) => {
+                Err(Failure::Lane { lane, why: "ended without being asked".to_owned() })
+            }
             Ended::Returned(Err(error)) => Err(Failure::Lane { lane, why: error.to_string() }),
             Ended::Panicked(why) => Err(Failure::Lane { lane, why: format!("panicked: {why}") }),
         });

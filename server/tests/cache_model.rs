@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use server::cache::{Cache, Key, Lives, Rendered};
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..Default::default() })]
 
     #[test]
     fn a_hit_is_what_was_inserted_last_and_not_over(

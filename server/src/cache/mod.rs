@@ -15,9 +15,9 @@
 //! ```
 //!
 //! That is S3-FIFO (Yang et al., SOSP '23). A scan's keys come once, pass through the small queue, and
-//! leave the main one alone; SIEVE is simpler, but lets a scan through. Both queues are rings of bytes in which
-//! an entry lies whole: header, key, value. So an insert that evicts reuses the very memory that the evicted
-//! left, whatever the sizes, and the bound is a bound on memory and not on an estimate of it.
+//! leave the main one alone; SIEVE is simpler, but lets a scan through. Both queues are rings of bytes
+//! in which an entry lies whole: header, key, value. So an insert that evicts reuses the very memory
+//! that the evicted left, whatever the sizes, and the bound is on memory, not on an estimate of it.
 
 mod entry;
 mod ghosts;
@@ -49,8 +49,8 @@ const BYTES_MIN: usize = 4096;
 /// Places in a ring have 31 bits.
 const BYTES_MAX: usize = 1 << 30;
 
-/// How many entries of the main queue one insert may pass over because they were used. Without a limit an
-/// insert into a main queue that is all used walks the whole of it several times: 20,000 entries, milliseconds.
+/// How many entries of the main queue one insert may pass over because they were used. Without a limit
+/// it could walk the whole queue several times: 20,000 entries, milliseconds.
 const SPARED_MAX: u32 = 32;
 
 /// What happened so far, and what is held now.
@@ -93,13 +93,13 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// A cache that never holds more than `bytes_max` bytes of memory, its own tables included. Memory is taken
-    /// as entries come. Less than 4 KiB, 0 for instance, is no cache: it holds, finds and counts nothing.
+    /// A cache that never holds more than `bytes_max` bytes of memory, its own tables included, taken as
+    /// entries come. Less than 4 KiB, 0 for instance, is no cache: it holds, finds and counts nothing.
     /// More than 1 GiB is taken as 1 GiB.
     ///
-    /// While a table grows, its old and its new memory exist side by side for a moment, and the insert that
-    /// caused it takes longer: 0.3 ms at worst with 4 MiB. That ends when the cache is about half full; from then
-    /// on nothing is allocated any more.
+    /// While a table grows, its old and its new memory exist side by side for a moment, and the insert
+    /// that caused it takes longer: 0.3 ms at worst with 4 MiB. Once every table has grown, in a steady
+    /// state that is, nothing is allocated any more.
     pub fn new(bytes_max: usize) -> Cache {
         Cache::with_hasher(bytes_max, RandomState::new())
     }

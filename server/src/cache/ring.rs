@@ -80,8 +80,8 @@ impl Ring {
         at
     }
 
-    /// Makes memory for everything before the head. Twice as much each time, so that all growing together costs
-    /// about as much as one copy of the whole; and all of it from the middle on, so that it ends in the first lap.
+    /// Makes memory for everything before the head. Twice as much each time, so that all growing together
+    /// costs about one copy of the whole; and all of it from the middle on, so that it ends in the first lap.
     #[cold]
     fn grow(&mut self) {
         if self.head > self.bytes.capacity() {
@@ -108,9 +108,9 @@ impl Ring {
         }
     }
 
-    /// Moves the oldest entry to the head, with another header of the same lengths. Needs no room but its own:
-    /// either the bytes that it leaves join the gap before it, or they are the ring's start, where the
-    /// head goes next. The two places may overlap.
+    /// Moves the oldest entry to the head, with another header of the same lengths. Needs no room but its
+    /// own: either the bytes that it leaves join the gap before it, or they are the ring's start, where
+    /// the head goes next. The two places may overlap.
     pub(super) fn requeue_oldest(&mut self, header: Header) -> u32 {
         let from = self.tail;
         self.drop_oldest();

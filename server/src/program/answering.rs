@@ -108,7 +108,14 @@ impl Answering {
     }
 
     /// A job's reply has come: renders it in its place, and sends what is first in line.
-    pub(super) fn finish(&mut self, token: Token, queue: &mut Queue, ticket: u32, reply: &Reply, io: &mut Io) {
+    pub(super) fn finish(
+        &mut self,
+        token: Token,
+        queue: &mut Queue,
+        ticket: u32,
+        reply: &Reply,
+        io: &mut Io,
+    ) {
         let Some(waiting) = queue else { return };
         let date = self.date.at(io.wall().0);
         let lane = &self.stats;
@@ -117,7 +124,11 @@ impl Answering {
             lane.service.record(io.now() - job.since, 1);
             let content_type = self.routes[job.route].content_type;
             let mut rendered = Vec::new();
-            write::response(&mut rendered, &job.manner.response(reply.status, content_type, &reply.body), date);
+            write::response(
+                &mut rendered,
+                &job.manner.response(reply.status, content_type, &reply.body),
+                date,
+            );
             rendered
         });
         while let Some(rendered) = waiting.pop_ready() {
@@ -169,7 +180,15 @@ impl Answering {
     }
 
     /// Hands work to the background pool, or says that there is too much of it already.
-    fn submit(&mut self, token: Token, queue: &mut Queue, route: usize, job: Job, manner: Manner, io: &mut Io) {
+    fn submit(
+        &mut self,
+        token: Token,
+        queue: &mut Queue,
+        route: usize,
+        job: Job,
+        manner: Manner,
+        io: &mut Io,
+    ) {
         let was_idle = queue.is_none();
         let waiting = queue.get_or_insert_default();
         let ticket = waiting.take_ticket();

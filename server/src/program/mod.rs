@@ -183,7 +183,9 @@ impl Program for Server {
         let drain = match self.lane.drain {
             Drain::Off => None,
             Drain::Idling { .. } if self.lane.open == 0 => Some(Time(0)),
-            Drain::Asked { idle_until, until } | Drain::Idling { idle_until, until } => Some(idle_until.min(until)),
+            Drain::Asked { idle_until, until } | Drain::Idling { idle_until, until } => {
+                Some(idle_until.min(until))
+            }
             Drain::Finishing { until } => Some(until),
         };
         [self.lane.deadlines.next(), drain].into_iter().flatten().min()

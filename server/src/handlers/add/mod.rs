@@ -37,8 +37,9 @@ pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 ///
 /// Integers are summed exactly. If either number is written with a fraction or an exponent, both are
 /// read as IEEE doubles, and the sum is printed with the fewest digits that read back as the same
-/// double. Allocates nothing if `out` has room, unless an integer or the sum of two is beyond an `i128`, a double
-/// is longer than 60,000 bytes, a name has an escape in it, or an ignored member is nested more than once.
+/// double. Allocates nothing if `out` has room, unless an integer or the sum of two is beyond an
+/// `i128`, a double is written with 60,000 bytes or more, a name has an escape in it, or an ignored
+/// member is nested more than once.
 ///
 /// # Errors
 ///
