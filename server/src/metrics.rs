@@ -327,5 +327,5 @@ impl Collector for Snapshot {
 
 /// In seconds; see [`TIME_BUCKETS`].
 fn upper_bound(bucket: usize) -> f64 {
-    if bucket + 1 == TIME_BUCKETS { f64::MAX } else { (1u64 << bucket) as f64 / 1e6 }
+    if bucket + 1 == TIME_BUCKETS { f64::INFINITY } else { (1u64 << bucket) as f64 / 1e6 }
 }

@@ -249,7 +249,13 @@ impl<P: Program> Lane<'_, P> {
         for _ in 0..READS_PER_TURN {
             let Some(conn) = conn(&mut self.conns, token) else { return };
             let discards = self.io.closing(token) == Some(Close::AfterFlush);
-            if !conn.readable || !(discards || self.io.wants_bytes(token)) || conn.stage == Stage::Eof {
+            if !conn.readable || conn.stage == Stage::Eof {
+                return;
+            }
+            if !discards && !self.io.wants_bytes(token) {
+                if self.io.is_held_back(token) {
+                    self.stats.backpressure_pauses.one();
+                }
                 return;
             }
             match rustix::net::recv(&conn.fd, &mut self.buffer[..], RecvFlags::empty()) {
@@ -383,13 +389,9 @@ impl<P: Program> Lane<'_, P> {
         self.write(token);
         let Some(conn) = conn(&mut self.conns, token) else { return };
         match self.io.closing(token) {
-            None if conn.readable => match self.io.wants_bytes(token) {
-                // Not at once: reading makes output, output is settled here, and a flooding peer would keep
-                // the lane at that.
-                true => self.go_on_next_turn(token),
-                false if self.io.is_held_back(token) => self.stats.backpressure_pauses.one(),
-                false => {}
-            },
+            // Not at once: reading makes output, output is settled here, and a flooding peer would keep the
+            // lane at that.
+            None if conn.readable && self.io.wants_bytes(token) => self.go_on_next_turn(token),
             None => {}
             Some(Close::Now) => self.end(token, End::Aborted),
             Some(Close::AfterFlush) => {

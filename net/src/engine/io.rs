@@ -119,10 +119,10 @@ impl Io {
         self.slot(token).map_or(0, |slot| slot.out.len() + slot.sending)
     }
 
-    /// Whether the token's unsent output is over its limit: a program that makes output of its own accord
-    /// stops here and goes on in `on_drained`.
+    /// Whether the token takes no output now: a program that makes output of its own accord stops here and goes
+    /// on in `on_drained`. Its unsent output is over the limit; or it is closing or gone, and then that never comes.
     pub fn is_over(&self, token: Token) -> bool {
-        self.slot(token).is_some_and(|slot| slot.over || slot.out.len() + slot.sending > self.unsent_max)
+        self.slot(token).is_none_or(|slot| slot.stage != Stage::Open) || self.is_held_back(token)
     }
 
     /// Starts a connection. `on_open` or `on_end` follows, never within this call.
@@ -274,7 +274,8 @@ impl Io {
 
     /// Whether the token is not read because of its own unsent output.
     pub(crate) fn is_held_back(&self, token: Token) -> bool {
-        self.slot(token).is_some_and(|s| s.stage == Stage::Open && s.over)
+        let held_back = |s: &Slot| s.over || s.out.len() + s.sending > self.unsent_max;
+        self.slot(token).is_some_and(|s| s.stage == Stage::Open && held_back(s))
     }
 
     /// Whether everything that was appended has been handed to the kernel.
@@ -306,8 +307,9 @@ impl Io {
         // What was appended since the last look counts: the program has seen `is_over` and waits.
         slot.over |= slot.out.len() + slot.sending > limit;
         slot.sending = slot.sending.saturating_sub(bytes);
-        let more = !slot.out.is_empty() || !matches!(slot.stage, Stage::Open);
-        let drained = slot.over && slot.out.len() + slot.sending <= half;
+        let is_open = slot.stage == Stage::Open;
+        let more = !slot.out.is_empty() || !is_open;
+        let drained = slot.over && is_open && slot.out.len() + slot.sending <= half;
         if drained {
             slot.over = false;
         }

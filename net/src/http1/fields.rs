@@ -20,6 +20,11 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// Of lines that were parsed before, as [`Fields::raw`] gives them.
+    pub(crate) fn of_valid(raw: &'a [u8]) -> Fields<'a> {
+        Fields { raw }
+    }
+
     /// The value of the first field with this name, in any case.
     pub fn get(self, name: &str) -> Option<&'a [u8]> {
         self.into_iter().find(|(n, _)| n.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| value)

@@ -34,7 +34,7 @@ pub struct Head<'a> {
     pub content_type: Option<&'a [u8]>,
     /// The value of `Host`; only HTTP/1.0 may do without. See [`Head::authority`].
     pub host: Option<&'a [u8]>,
-    fields: Fields<'a>,
+    pub(super) fields: Fields<'a>,
 }
 
 impl<'a> Head<'a> {
@@ -105,6 +105,22 @@ impl<'a> Method<'a> {
             Method::Trace => "TRACE",
             Method::Patch => "PATCH",
             Method::Other(name) => name,
+        }
+    }
+
+    /// The same method without a borrow; `None` for another than the known ones.
+    pub(super) fn named(self) -> Option<Method<'static>> {
+        match self {
+            Method::Get => Some(Method::Get),
+            Method::Head => Some(Method::Head),
+            Method::Post => Some(Method::Post),
+            Method::Put => Some(Method::Put),
+            Method::Delete => Some(Method::Delete),
+            Method::Connect => Some(Method::Connect),
+            Method::Options => Some(Method::Options),
+            Method::Trace => Some(Method::Trace),
+            Method::Patch => Some(Method::Patch),
+            Method::Other(_) => None,
         }
     }
 

@@ -8,6 +8,7 @@ use super::body::{Body, Chunked};
 use super::error::{Reason, Refusal};
 use super::framing::Framing;
 use super::head::{self, Head};
+use super::heads::Heads;
 use super::limits::Limits;
 use memchr::memchr;
 use std::mem;
@@ -125,19 +126,21 @@ impl ServerConn {
 
     /// Reads the next request from the front of `input`, which are the bytes behind those taken so far.
     ///
+    /// `heads` belongs to the lane, and remembers for all of its connections.
     /// Call until it says [`Step::More`]: what a request kept is freed by the call after it. Empty input is fine.
     /// After a request with `keep_alive == false` or a refusal, it says `More` and takes everything.
     ///
     /// # Errors
     /// The request is refused: answer with the status and close.
-    pub fn next<'s>(&'s mut self, input: &'s [u8], limits: &Limits) -> Result<Step<'s>, Refusal> {
+    pub fn next<'s>(&'s mut self, input: &'s [u8], heads: &'s mut Heads) -> Result<Step<'s>, Refusal> {
+        let Heads { limits, memo } = heads;
         self.free_handed();
         let at = self.skip_empty_lines(input, limits).map_err(|refusal| self.refuse(refusal))?;
         let is_fresh = matches!(self.reading, Reading::Head { .. }) && self.kept.is_empty();
         let found = if !is_fresh {
             self.read(input, at, limits)
         } else if let Some((head, head_len)) =
-            head::parse(&input[at..], limits).map_err(|refusal| self.refuse(refusal))?
+            memo.read(&input[at..], limits).map_err(|refusal| self.refuse(refusal))?
         {
             let body_at = at + head_len;
             // The usual case, and the fast path: all of the request lies in the input.

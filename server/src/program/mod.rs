@@ -14,7 +14,7 @@ use crate::pool::Background;
 use crate::routes::{Reply, Route};
 use net::deadlines::Deadlines;
 use net::engine::{Accepting, Close, End, Io, Opened, Program, Token};
-use net::http1::{DateCache, Limits, Phase, Step};
+use net::http1::{DateCache, Heads, Limits, Phase, Step};
 use net::mailbox::Mailer;
 use net::time::Time;
 use std::sync::Arc;
@@ -74,6 +74,7 @@ pub struct Server {
 /// What all connections of a lane share.
 struct Lane {
     settings: Settings,
+    heads: Heads,
     deadlines: Deadlines,
     open: usize,
     drain: Drain,
@@ -122,6 +123,7 @@ impl Server {
             conns: Vec::new(),
             lane: Lane {
                 settings: settings.clone(),
+                heads: Heads::new(settings.limits),
                 deadlines: Deadlines::new(&limits),
                 open: 0,
                 drain: Drain::Off,
@@ -237,7 +239,7 @@ impl Lane {
                 io.pause(conn.token);
                 break;
             }
-            match conn.http.next(rest, &self.settings.limits) {
+            match conn.http.next(rest, &mut self.heads) {
                 Ok(Step::Request { request, used }) => {
                     rest = &rest[used..];
                     answered = true;

@@ -256,8 +256,13 @@ impl<P: Program + 'static> Lane<P> {
         for _ in 0..READS_PER_TURN {
             let Some(conn) = conn(&mut self.conns, token) else { return };
             let discards = self.io.closing(token) == Some(Close::AfterFlush);
-            let idle = matches!(conn.stage, Stage::Connecting | Stage::Eof);
-            if idle || !(discards || self.io.wants_bytes(token)) {
+            if matches!(conn.stage, Stage::Connecting | Stage::Eof) {
+                return;
+            }
+            if !discards && !self.io.wants_bytes(token) {
+                if self.io.is_held_back(token) {
+                    self.stats.backpressure_pauses.one();
+                }
                 return;
             }
             match net.receive(conn.plug, self.setup.receive_buffer_bytes, &mut self.buffer) {
@@ -313,12 +318,7 @@ impl<P: Program + 'static> Lane<P> {
         self.write(token, net);
         let Some(conn) = conn(&mut self.conns, token) else { return };
         match self.io.closing(token) {
-            None => {
-                if self.io.is_held_back(token) {
-                    self.stats.backpressure_pauses.one();
-                }
-                self.read(token, net);
-            }
+            None => self.read(token, net),
             Some(Close::Now) => self.end(token, End::Aborted, net),
             Some(Close::AfterFlush) => {
                 if self.io.is_flushed(token) {

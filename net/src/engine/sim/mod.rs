@@ -144,7 +144,9 @@ impl World {
 
     /// Runs until every program has stopped or nothing will happen any more; at most for an hour of the world.
     pub fn run(&mut self) -> Outcome {
-        self.run_for(RUN_MAX)
+        let end = self.net.now + RUN_MAX;
+        while self.step(end) {}
+        self.outcome()
     }
 
     /// Runs for at most `time`.
@@ -155,14 +157,23 @@ impl World {
     /// Runs until `time`, which then is now, unless every program stops before.
     pub fn run_until(&mut self, time: Time) -> Outcome {
         while self.step(time) {}
-        if !self.hosts.iter().any(|host| is_alive(host.life())) {
-            return Outcome::Stopped;
-        }
-        let idle = self.net.next_at().is_none();
-        if !idle || time < self.net.now + RUN_MAX {
+        let outcome = self.outcome();
+        if outcome != Outcome::Stopped {
             self.net.now = self.net.now.max(time);
         }
-        if idle { Outcome::Idle } else { Outcome::TimeUp }
+        outcome
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self.net.next_at() {
+            _ if !self.is_any_alive() => Outcome::Stopped,
+            None => Outcome::Idle,
+            Some(_) => Outcome::TimeUp,
+        }
+    }
+
+    fn is_any_alive(&self) -> bool {
+        self.hosts.iter().any(|host| is_alive(host.life()))
     }
 
     /// Runs until `is_so`, looking after each event; false if `time` passes or nothing will happen before.
@@ -183,7 +194,7 @@ impl World {
         for host in &mut self.hosts {
             host.collect_mail(&mut self.net);
         }
-        if self.net.next_at().is_none_or(|at| at > end) || !self.hosts.iter().any(|h| is_alive(h.life())) {
+        if self.net.next_at().is_none_or(|at| at > end) || !self.is_any_alive() {
             return false;
         }
         match self.net.pop() {

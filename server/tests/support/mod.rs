@@ -1,0 +1,82 @@
+//! What the end-to-end tests share: the real binary as a child process, and a client that reads whole answers.
+//!
+//! Everything waits with a bound, asks the kernel for its ports, and ends its children when a test fails.
+
+#![allow(dead_code, reason = "each file of tests uses its part of it")]
+#![allow(unreachable_pub, reason = "it is compiled into each file of tests")]
+
+pub mod client;
+pub mod metrics;
+pub mod server;
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up; a slow machine should never reach it.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Each case as one test per engine. A case takes the engine's name.
+macro_rules! each_engine {
+    ($($case:ident)*) => {
+        #[cfg(feature = "epoll")]
+        mod epoll {
+            $(#[test] fn $case() { super::$case("epoll"); })*
+        }
+        #[cfg(feature = "uring")]
+        mod uring {
+            $(#[test] fn $case() {
+                if crate::support::has_uring() {
+                    super::$case("uring");
+                }
+            })*
+        }
+    };
+}
+
+/// Whether this machine permits io_uring; if not, says so.
+#[cfg(feature = "uring")]
+pub fn has_uring() -> bool {
+    use net::engine::{Engine, Failure, Probe};
+    // In a thread of its own: the kernel takes a ring apart later, by interrupting the thread that made it.
+    match std::thread::spawn(|| Probe::named(Engine::Uring)).join().expect("a probe doesn't panic") {
+        Ok(_) => true,
+        Err(failure @ Failure::Forbidden { .. }) => {
+            skipped(&failure.to_string());
+            false
+        }
+        Err(failure) => panic!("io_uring is permitted and fails: {failure}"),
+    }
+}
+
+/// Says that a test, or a part of it, was not run; also where the test runner captures what tests print.
+pub fn skipped(why: &str) {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    // A closed stderr has no reader to tell.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+}
+
+/// A number that a test found, for people; also where the test runner captures what tests print.
+pub fn note(what: &str) {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    // As above.
+    let _ = writeln!(std::io::stderr(), "NOTE {test}: {what}");
+}
+
+/// Waits for what should become true soon.
+pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_true() {
+        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// The first core that this process may use: for a server of one lane.
+pub fn one_core() -> String {
+    net::percore::Cores::All.resolve().expect("the cores can be read")[0].to_string()
+}
+
+/// A path in the temporary directory that no other test uses; short, as a Unix socket's has to be.
+pub fn scratch(name: &str) -> std::path::PathBuf {
+    std::env::temp_dir().join(format!("corelane-{}-{name}", std::process::id()))
+}
