@@ -64,6 +64,9 @@ pub struct Options {
     /// Unsent output over which a connection isn't read
     #[arg(long, value_name = "SIZE", env = "CORELANE_UNSENT_MAX", default_value = "256KiB", help_heading = BOUNDS)]
     pub unsent_max: Size,
+    /// Unfinished requests that a lane holds in all; then 503
+    #[arg(long, value_name = "SIZE", env = "CORELANE_HELD_MAX", default_value = "256MiB", help_heading = BOUNDS)]
+    pub held_max: Size,
     /// Request head; beyond: 431
     #[arg(long, value_name = "SIZE", env = "CORELANE_HEAD_MAX", default_value = "16KiB", help_heading = BOUNDS)]
     pub head_max: Size,
@@ -270,6 +273,7 @@ impl Options {
             drain_timeout: self.drain_timeout.0,
             drain_idle: self.drain_idle.0,
             in_flight_max: usize::from(self.in_flight_max),
+            held_bytes_max: self.held_max.0,
             cache_bytes: self.cache_bytes.0,
         }
     }

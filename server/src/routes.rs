@@ -164,6 +164,9 @@ pub fn judge(routes: &[Route], head: &Head<'_>) -> Verdict {
 
 /// `application/json` or `application/*+json`, with or without parameters (RFC 9110, 8.3.1; RFC 6839).
 fn is_json(content_type: &[u8]) -> bool {
+    if content_type == b"application/json" {
+        return true;
+    }
     let end = content_type.iter().position(|&b| b == b';').unwrap_or(content_type.len());
     let essence = content_type[..end].trim_ascii();
     let Some((kind, name)) = essence.split_at_checked("application/".len()) else { return false };

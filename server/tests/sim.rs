@@ -107,6 +107,25 @@ fn a_full_pool_says_503_and_goes_on() {
 }
 
 #[test]
+fn what_unfinished_requests_hold_is_bounded_for_all_of_them_together() {
+    let settings = Settings { held_bytes_max: 100, ..settings() };
+    let mut refused = 0;
+    for seed in 0..SEEDS / 10 {
+        let mut scene = Scene::new(seed, Faults::rough(), settings.clone());
+        scene.add_clients(&[Manners::StopsInside; 8]);
+        assert_eq!(scene.world.run(), Outcome::Idle, "seed {seed}");
+        for &client in &scene.clients {
+            let last = scene.world.program(client).last_status();
+            assert!(matches!(last, Some(408 | 503)), "seed {seed}: {last:?}");
+            refused += u32::from(last == Some(503));
+        }
+        assert_eq!(scene.world.program(scene.server).held_bytes(), 0, "seed {seed}");
+        scene.assert_nothing_is_left(seed);
+    }
+    assert!(refused > 0, "no lane was ever full: the test shows nothing");
+}
+
+#[test]
 fn the_same_seed_is_the_same_run() {
     let trace = |seed| {
         let mut scene = Scene::new(seed, Faults::hostile(), settings());
@@ -128,6 +147,7 @@ fn settings() -> Settings {
         drain_timeout: Duration::from_secs(600),
         drain_idle: Duration::from_millis(500),
         in_flight_max: 3,
+        held_bytes_max: 1 << 20,
         cache_bytes: 64 * 1024,
     }
 }

@@ -44,12 +44,6 @@ pub(super) struct Manner {
 }
 
 impl Answering {
-    pub(super) fn begin_turn(&mut self, now: Time) {
-        if self.answered == 0 {
-            self.turn_began = now;
-        }
-    }
-
     /// Publishes what the turn did.
     pub(super) fn end_turn(&mut self, now: Time) {
         if self.answered > 0 {
@@ -154,7 +148,7 @@ impl Answering {
             && let Some(hit) = self.cache.get(key, now)
         {
             deliver(token, queue, io, |out| manner.write_known(out, hit, content_type, date));
-            return self.count(Some(route), Status::OK);
+            return self.count(Some(route), Status::OK, now);
         }
         self.body.clear();
         let status = match handler(request, &mut Context { body: &mut self.body, shared: &self.shared }) {
@@ -176,7 +170,7 @@ impl Answering {
                 self.cache.insert(key, rendered, lives);
             }
         });
-        self.count(Some(route), status);
+        self.count(Some(route), status, now);
     }
 
     /// Hands work to the background pool, or says that there is too much of it already.
@@ -209,7 +203,14 @@ impl Answering {
             ..manner.response(Status::SERVICE_UNAVAILABLE, "application/json", &self.body)
         };
         deliver(token, queue, io, |out| write::response(out, &busy, date));
-        self.count(Some(route), Status::SERVICE_UNAVAILABLE);
+        self.count(Some(route), Status::SERVICE_UNAVAILABLE, io.now());
+    }
+
+    /// The last answer of a connection whose cut request is one too many for the lane's memory.
+    pub(super) fn overloaded(&mut self, token: Token, queue: &mut Queue, io: &mut Io) {
+        let why =
+            "too many unfinished requests are held already: try again, and send the request without pauses";
+        self.last_error(token, queue, Status::SERVICE_UNAVAILABLE, why, io);
     }
 
     fn fixed(&mut self, token: Token, queue: &mut Queue, fixed: Fixed, manner: Manner, io: &mut Io) {
@@ -222,7 +223,7 @@ impl Answering {
             ..manner.response(status, "", body.as_bytes())
         };
         deliver(token, queue, io, |out| write::response(out, &response, date));
-        self.count(route, status);
+        self.count(route, status, io.now());
     }
 
     /// An error that no request stands behind; the connection closes after it.
@@ -233,10 +234,13 @@ impl Answering {
         let date = self.date.at(io.wall().0);
         let response = manner.response(status, "application/json", &self.body);
         deliver(token, queue, io, |out| write::response(out, &response, date));
-        self.count(None, status);
+        self.count(None, status, io.now());
     }
 
-    fn count(&mut self, route: Option<usize>, status: Status) {
+    fn count(&mut self, route: Option<usize>, status: Status, now: Time) {
+        if self.answered == 0 {
+            self.turn_began = now;
+        }
         self.answered += 1;
         self.stats.answered(route, status);
     }

@@ -14,6 +14,8 @@ pub(super) struct Conn {
     /// What the connection waited for when its time limit was set.
     pub(super) phase: Phase,
     pub(super) queue: Queue,
+    /// Of the lane's sum of bytes that cut requests hold, this connection's part.
+    pub(super) held: usize,
     /// The peer will send no more.
     pub(super) eof: bool,
     /// The unsent output when a time limit last ran out: less of it now means that the peer takes it.
@@ -67,6 +69,7 @@ impl Conn {
             stage: Stage::Open,
             phase: Phase::Idle,
             queue: None,
+            held: 0,
             eof: false,
             unsent_before: None,
         }

@@ -54,6 +54,8 @@ pub struct Settings {
     pub drain_idle: Duration,
     /// Requests of one connection that are being worked on; its next ones wait unread.
     pub in_flight_max: usize,
+    /// Bytes that the cut requests of a lane may hold together.
+    pub held_bytes_max: usize,
     /// Bytes that the lane's response cache may hold; 0 switches it off.
     pub cache_bytes: usize,
 }
@@ -77,6 +79,8 @@ struct Lane {
     heads: Heads,
     deadlines: Deadlines,
     open: usize,
+    /// Bytes that cut requests hold.
+    held: usize,
     drain: Drain,
     answering: Answering,
 }
@@ -126,10 +130,16 @@ impl Server {
                 heads: Heads::new(settings.limits),
                 deadlines: Deadlines::new(&limits),
                 open: 0,
+                held: 0,
                 drain: Drain::Off,
                 answering,
             },
         }
+    }
+
+    /// Bytes that cut requests hold now.
+    pub fn held_bytes(&self) -> usize {
+        self.lane.held
     }
 
     /// Connections open now.
@@ -164,9 +174,9 @@ impl Program for Server {
 
     fn on_end(&mut self, token: Token, _: End, io: &mut Io) {
         self.lane.deadlines.clear(token);
-        if let Some(slot) = self.conns.get_mut(token.index()).filter(|slot| slot.is_some()) {
-            *slot = None;
+        if let Some(conn) = self.conns.get_mut(token.index()).and_then(Option::take) {
             self.lane.open -= 1;
+            self.lane.held -= conn.held;
         }
         self.lane.stop_if_drained(io);
     }
@@ -230,7 +240,6 @@ impl Program for Server {
 impl Lane {
     /// Reads requests and answers them, until the bytes are used up or the connection has enough to do.
     fn read(&mut self, conn: &mut Conn, bytes: &[u8], io: &mut Io) {
-        self.answering.begin_turn(io.now());
         let mut rest = bytes;
         let mut answered = false;
         while conn.stage == Stage::Open {
@@ -262,7 +271,24 @@ impl Lane {
                 }
             }
         }
+        self.weigh(conn, io);
         self.set_deadline(conn, answered, io.now());
+    }
+
+    /// Keeps the sum of what cut requests hold, and refuses the one that would push it over the limit.
+    fn weigh(&mut self, conn: &mut Conn, io: &mut Io) {
+        let held = conn.http.kept_bytes();
+        if held == conn.held {
+            return;
+        }
+        self.held = self.held - conn.held + held;
+        conn.held = held;
+        if held > 0 && self.held > self.settings.held_bytes_max {
+            self.answering.overloaded(conn.token, &mut conn.queue, io);
+            self.close(conn, io);
+            self.held -= held;
+            conn.held = 0;
+        }
     }
 
     /// Which limit the connection is under now. A head's limit runs from its first byte, so it is set once.
