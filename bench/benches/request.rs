@@ -65,7 +65,11 @@ fn whole(c: &mut Criterion) {
             n += 1;
             request(n)
         };
-        b.iter_batched_ref(next, |request| feed(&mut server, token, request, &mut out), BatchSize::SmallInput);
+        b.iter_batched_ref(
+            next,
+            |request| feed(&mut server, token, request, &mut out),
+            BatchSize::SmallInput,
+        );
     });
     group.throughput(Throughput::Elements(16));
     for (name, cache) in [("hit_16_pipelined", "4MiB"), ("miss_16_pipelined", "0")] {

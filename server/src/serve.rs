@@ -7,7 +7,7 @@ use crate::metrics::{LaneStats, Shared};
 use crate::options::{Accept, Admin, Options};
 use crate::pool::{Background, Pool};
 use crate::program::{Mail, Server, Settings};
-use crate::routes::{ADMIN_ROUTES, ROUTES};
+use crate::routes::{ADMIN_ROUTES, ROUTES, Route};
 use bytesize::ByteSize;
 use net::address::Address;
 use net::engine::{self, Engine, Probe};
@@ -89,17 +89,23 @@ impl Lanes {
 
 /// Starts everything that `options` ask for.
 pub fn start(options: &Options) -> Result<Running, Failure> {
+    start_with(options, ROUTES)
+}
+
+/// As [`start`], with endpoints of your own on the data port.
+pub fn start_with(options: &Options, routes: &'static [Route]) -> Result<Running, Failure> {
     let cores = options.cores.resolve().map_err(|e| Failure::CannotStart(format!("--cores: {e}")))?;
     let probe = options.engine.resolve().map_err(Failure::cannot_start)?;
     listen::raise_descriptor_limit();
     let (addresses, doors) = doors(options, &cores)?;
-    let shared = Shared::new(cores.len(), ROUTES, probe.engine.name());
+    let shared = Shared::new(cores.len(), routes, probe.engine.name());
     let pool = Pool::start(usize::from(options.workers), options.worker_queue as usize)
         .map_err(|e| Failure::CannotStart(format!("start the background workers: {e}")))?;
     let (mailers, boxes) = mailboxes(cores.len())?;
     let admin = start_admin(options, probe.engine, &shared, pool.clone())?;
     let lane = LaneStart {
         probe: probe.clone(),
+        routes,
         engine: options.engine(),
         program: options.program(),
         shared: shared.clone(),
@@ -148,6 +154,7 @@ fn one_mailbox() -> Result<(Mailer<Mail>, Mailbox<Mail>), Failure> {
 #[derive(Clone)]
 struct LaneStart {
     probe: Probe,
+    routes: &'static [Route],
     engine: engine::Settings,
     program: Settings,
     shared: Arc<Shared>,
@@ -163,7 +170,7 @@ impl LaneStart {
         let (listeners, mailbox) = parts.expect("each lane starts once");
         let stats = self.shared.lanes[number].clone();
         let (shared, pool, mailer) = (self.shared.clone(), self.pool.clone(), self.mailers[number].clone());
-        let program = Server::new(ROUTES, &self.program, stats.clone(), shared, pool, mailer);
+        let program = Server::new(self.routes, &self.program, stats.clone(), shared, pool, mailer);
         engine::run(self.probe.engine, listeners, program, &mailbox, &self.engine, &stats.engine).map(drop)
     }
 }

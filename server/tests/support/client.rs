@@ -10,8 +10,9 @@ use std::time::Duration;
 /// One connection.
 pub struct Client {
     stream: Stream,
-    /// Received, not yet part of an answer.
+    /// Received; up to `taken` it was part of answers that are out.
     kept: Vec<u8>,
+    taken: usize,
 }
 
 enum Stream {
@@ -46,7 +47,7 @@ impl Client {
                 Stream::Unix(stream)
             }
         };
-        Ok(Client { stream, kept: Vec::new() })
+        Ok(Client { stream, kept: Vec::new(), taken: 0 })
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -76,23 +77,29 @@ impl Client {
     /// The next answer. `UnexpectedEof` with an empty text: the server closed between two answers.
     pub fn try_answer(&mut self, expected: Expected) -> io::Result<Answer> {
         let head_len = loop {
-            match self.kept.windows(4).position(|four| four == b"\r\n\r\n") {
+            match self.rest().windows(4).position(|four| four == b"\r\n\r\n") {
                 Some(at) => break at + 4,
                 None => self.receive()?,
             }
         };
-        let mut answer = Answer::of_head(&self.kept[..head_len]);
-        let body_len = answer.body_len(expected);
-        while self.kept.len() < head_len + body_len {
+        let mut answer = Answer::of_head(&self.rest()[..head_len]);
+        let len = head_len + answer.body_len(expected);
+        while self.rest().len() < len {
             self.receive()?;
         }
-        answer.body = self.kept[head_len..head_len + body_len].to_vec();
-        self.kept.drain(..head_len + body_len);
+        answer.body = self.rest()[head_len..len].to_vec();
+        self.taken += len;
         Ok(answer)
+    }
+
+    /// Received, not yet part of an answer.
+    fn rest(&self) -> &[u8] {
+        &self.kept[self.taken..]
     }
 
     /// Reads some more; the end of the connection is an error that shows what is missing the rest.
     fn receive(&mut self) -> io::Result<()> {
+        self.kept.drain(..std::mem::take(&mut self.taken));
         let mut piece = [0; 64 * 1024];
         match self.reader().read(&mut piece) {
             Ok(0) => Err(io::Error::new(
@@ -112,13 +119,14 @@ impl Client {
     pub fn must_end(&mut self) {
         let error = self.receive().expect_err("the connection should be over");
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "{error}");
-        assert!(self.kept.is_empty(), "more than the answers: {error}");
+        assert!(self.rest().is_empty(), "more than the answers: {error}");
     }
 
     /// The connection ends somehow; what came before is dropped.
     pub fn drain_to_the_end(&mut self) {
-        while self.receive().is_ok() {}
-        self.kept.clear();
+        while self.receive().is_ok() {
+            self.kept.clear();
+        }
     }
 
     /// The connection still serves.
