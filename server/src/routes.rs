@@ -153,6 +153,10 @@ pub fn judge(routes: &[Route], head: &Head<'_>) -> Verdict {
             let body = r#"{"error":"a body with Content-Length or Transfer-Encoding: chunked is needed"}"#;
             return fixed(Some(index), Status::LENGTH_REQUIRED, None, body);
         }
+        if head.is_coded {
+            let body = r#"{"error":"the body must not be coded: send it without Content-Encoding"}"#;
+            return fixed(Some(index), Status::UNSUPPORTED_MEDIA_TYPE, None, body);
+        }
         let is_empty = head.framing == Framing::Length(0);
         if !head.content_type.map_or(is_empty, is_json) {
             let body = r#"{"error":"the body must be JSON: send Content-Type: application/json"}"#;

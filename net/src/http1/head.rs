@@ -32,6 +32,8 @@ pub struct Head<'a> {
     pub framing: Framing,
     /// The value of `Content-Type`.
     pub content_type: Option<&'a [u8]>,
+    /// The body is coded, with gzip for instance (RFC 9110 §8.4): who can't decode it answers 415.
+    pub is_coded: bool,
     /// The value of `Host`; only HTTP/1.0 may do without. See [`Head::authority`].
     pub host: Option<&'a [u8]>,
     pub(super) fields: Fields<'a>,
@@ -190,7 +192,7 @@ pub(crate) fn parse<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Option<(Head
     let visit = |headers: &[Header<'b>]| known_fields(headers, line.version, limits);
     match fields::parse(&window[line_end + 1..], limits.fields_max, visit)? {
         Some(section) => {
-            let KnownFields { framing, host, content_type, wish, expects_continue } = section.seen;
+            let KnownFields { framing, host, content_type, is_coded, wish, expects_continue } = section.seen;
             let head = Head {
                 method: line.method,
                 target: line.target,
@@ -199,6 +201,7 @@ pub(crate) fn parse<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Option<(Head
                 expects_continue,
                 framing,
                 content_type,
+                is_coded,
                 host,
                 fields: section.fields,
             };
@@ -265,6 +268,7 @@ struct KnownFields<'a> {
     framing: Framing,
     host: Option<&'a [u8]>,
     content_type: Option<&'a [u8]>,
+    is_coded: bool,
     wish: Wish,
     expects_continue: bool,
 }
@@ -281,6 +285,7 @@ fn known_fields<'b>(
     let mut wish = Wish::default();
     let mut host = None;
     let mut content_type = None;
+    let mut is_coded = false;
     let mut expects_continue = false;
     for &Header { name, value } in headers {
         let name = name.as_bytes();
@@ -292,13 +297,16 @@ fn known_fields<'b>(
                 fields::set_once(&mut content_type, value, fields::TWO_CONTENT_TYPES)?;
             }
             14 if is_name(name, b"content-length") => framing.add_content_length(value)?,
+            16 if is_name(name, b"content-encoding") => {
+                is_coded |= members(value).any(|it| !it.is_empty() && !it.eq_ignore_ascii_case(b"identity"));
+            }
             17 if is_name(name, b"transfer-encoding") => framing.add_transfer_encoding(value)?,
             _ => {}
         }
     }
     check_host(host, version)?;
     let framing = framing.of_request(version, limits.body_bytes_max)?;
-    Ok(KnownFields { framing, host, content_type, wish, expects_continue })
+    Ok(KnownFields { framing, host, content_type, is_coded, wish, expects_continue })
 }
 
 /// RFC 9112 §3.2: exactly one valid `Host` in HTTP/1.1; 1.0 may do without.

@@ -84,6 +84,7 @@ struct Parsed {
     expects_continue: bool,
     framing: Framing,
     content_type: Option<Piece>,
+    is_coded: bool,
     host: Option<Piece>,
     fields: Piece,
 }
@@ -113,6 +114,7 @@ impl Remembered {
             expects_continue: parsed.expects_continue,
             framing: parsed.framing,
             content_type: parsed.content_type.map(bytes),
+            is_coded: parsed.is_coded,
             host: parsed.host.map(bytes),
             fields: Fields::of_valid(bytes(parsed.fields)),
         })
@@ -139,6 +141,7 @@ impl Remembered {
             expects_continue: head.expects_continue,
             framing: head.framing,
             content_type: head.content_type.map(piece),
+            is_coded: head.is_coded,
             host: head.host.map(piece),
             fields: piece(head.fields.raw()),
         });
@@ -169,6 +172,7 @@ mod tests {
         for text in [
             "POST /add?x=1 HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\r\nabc",
             "GET / HTTP/1.0\r\n\r\n",
+            "POST / HTTP/1.0\r\nContent-Encoding: gzip\r\n\r\n",
             "GET / HTTP/1.1\r\nHost:\r\nConnection: close\r\nX: \r\n\r\n",
             "PUT /a HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n",
             "BREW /a HTTP/1.1\r\nHost: h\r\n\r\n",
