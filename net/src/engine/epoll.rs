@@ -27,7 +27,7 @@ const WRITES_PER_TURN: usize = 16;
 /// Accepts in one turn from one listener, for the same reason.
 const ACCEPTS_PER_TURN: usize = 256;
 /// The receive buffer that the connections of a lane share, in units of `receive_buffer_bytes`.
-const RECEIVE_BUFFERS: usize = 16;
+pub(super) const RECEIVE_BUFFERS: usize = 16;
 
 const BELL: mio::Token = mio::Token(usize::MAX);
 const FIRST_LISTENER: usize = usize::MAX / 2;
@@ -164,7 +164,7 @@ impl<P: Program> Lane<'_, P> {
             return self.poll(events, Some(Duration::ZERO));
         }
         let due = [self.program.next_deadline(), self.resume_at].into_iter().flatten().min();
-        let wait = due.map(|due| due.since(real::now()));
+        let wait = due.map(|due| due.since(self.io.now()));
         if let Some(budget) = self.spin.next() {
             let found = self.spin_for(budget.min(wait.unwrap_or(budget)), events)?;
             self.spin.ended(found);

@@ -23,9 +23,9 @@ pub use os::{Engine, Failure, Probe, Settings, run};
 
 use crate::address::Address;
 
-/// Names one connection, once: a token is never used again after its `on_end`.
+/// Names one connection: after its `on_end` a token is not used again.
 ///
-/// A slab index with a generation, so that whatever arrives late for a connection that is gone reaches nobody.
+/// A slab index with a generation (of four billion, for each index), so that whatever arrives late for a connection that is gone reaches nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Token {
     index: u32,

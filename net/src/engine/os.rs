@@ -107,6 +107,18 @@ pub struct Settings {
     pub receive_buffers: u16,
 }
 
+impl Settings {
+    /// Memory of one lane's receive buffers on `engine`.
+    pub fn receive_bytes(&self, engine: Engine) -> usize {
+        match engine {
+            #[cfg(feature = "uring")]
+            Engine::Uring => usize::from(self.receive_buffers) * self.receive_buffer_bytes,
+            #[cfg(feature = "epoll")]
+            Engine::Epoll => super::epoll::RECEIVE_BUFFERS * self.receive_buffer_bytes,
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Settings {
         Settings {

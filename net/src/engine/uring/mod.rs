@@ -82,10 +82,12 @@ struct Door {
 /// The kernel's side of a connection.
 struct Conn {
     token: Token,
-    fd: Option<OwnedFd>,
+    /// Kept until the last completion: an operation that is queued and not submitted names it by number, and
+    /// the number of a closed descriptor is the next connection's, perhaps another lane's.
+    fd: OwnedFd,
     receiving: Receiving,
     sending: Option<Sending>,
-    connecting: bool,
+    connecting: Option<OpId>,
     /// We have shut down our side.
     shut: bool,
     /// Arrived while the program did not want bytes.
@@ -233,21 +235,21 @@ impl<P: Program> Lane<'_, P> {
     fn open(&mut self, listener: usize, fd: OwnedFd) {
         let token = self.io.opened();
         self.stats.accepts.one();
-        self.insert(token, fd, false);
+        self.insert(token, fd);
         self.program.on_open(token, Opened::Accepted { listener }, &mut self.io);
         self.io.touch(token);
     }
 
-    fn insert(&mut self, token: Token, fd: OwnedFd, connecting: bool) {
+    fn insert(&mut self, token: Token, fd: OwnedFd) {
         if token.index() >= self.conns.len() {
             self.conns.resize_with(token.index() + 1, || None);
         }
         self.conns[token.index()] = Some(Conn {
             token,
-            fd: Some(fd),
+            fd,
             receiving: Receiving::Off,
             sending: None,
-            connecting,
+            connecting: None,
             shut: false,
             held: Vec::new(),
         });
@@ -261,6 +263,13 @@ impl<P: Program> Lane<'_, P> {
             // A cancel can miss a multishot receive that is just being run: asked again if need be.
             conn.receiving = Receiving::Armed(completion.id);
             self.io.touch(token);
+        }
+        if !self.io.is_live(token) {
+            self.stats.late_completions.one();
+            if let Some(lent) = completion.lent {
+                self.ring.give_back(lent);
+            }
+            return self.forget_if_done(token);
         }
         match completion.result {
             Ok(length) if length > 0 => {
@@ -295,11 +304,9 @@ impl<P: Program> Lane<'_, P> {
         let bytes = self.ring.lent(lent, length);
         if conn.held.is_empty() && self.io.wants_bytes(token) {
             self.program.on_bytes(token, bytes, &mut self.io);
-        } else if self.io.closing(token).is_none() && self.io.is_live(token) {
+        } else if self.io.closing(token).is_none() {
             conn.held.extend_from_slice(bytes);
             self.io.touch(token);
-        } else if !self.io.is_live(token) {
-            self.stats.late_completions.one();
         }
     }
 
@@ -334,15 +341,13 @@ impl<P: Program> Lane<'_, P> {
 
     fn send(&mut self, token: Token, bytes: Vec<u8>, from: usize) {
         let Some(conn) = conn(&mut self.conns, token) else { return };
-        if let Some(fd) = &conn.fd {
-            conn.sending = Some(Sending { from });
-            self.ring.send(token, fd.as_fd(), bytes, from, self.stats);
-        }
+        conn.sending = Some(Sending { from });
+        self.ring.send(token, conn.fd.as_fd(), bytes, from, self.stats);
     }
 
     fn on_connected(&mut self, token: Token, completion: Completion) {
         let Some(conn) = conn(&mut self.conns, token) else { return };
-        conn.connecting = false;
+        conn.connecting = None;
         match completion.result {
             Ok(_) if self.io.connected(token) => {
                 self.stats.connects.one();
@@ -386,7 +391,7 @@ impl<P: Program> Lane<'_, P> {
     /// Delivers what was held, tells of the peer's end, and arms or cancels the receive.
     fn settle_reading(&mut self, token: Token) {
         let Some(conn) = conn(&mut self.conns, token) else { return };
-        if conn.connecting || !self.io.is_live(token) {
+        if conn.connecting.is_some() || !self.io.is_live(token) {
             return;
         }
         if !self.io.wants_bytes(token) {
@@ -419,8 +424,8 @@ impl<P: Program> Lane<'_, P> {
 
     fn arm(&mut self, token: Token) {
         let Some(conn) = conn(&mut self.conns, token) else { return };
-        if let (Receiving::Off, Some(fd)) = (conn.receiving, &conn.fd) {
-            conn.receiving = Receiving::Armed(self.ring.receive(token, fd.as_fd(), self.stats));
+        if conn.receiving == Receiving::Off {
+            conn.receiving = Receiving::Armed(self.ring.receive(token, conn.fd.as_fd(), self.stats));
         }
     }
 
@@ -431,10 +436,10 @@ impl<P: Program> Lane<'_, P> {
         if matches!(conn.receiving, Receiving::EofDue | Receiving::Eof) {
             return self.end(token, End::Closed);
         }
-        if let (false, Some(fd)) = (conn.shut, &conn.fd) {
+        if !conn.shut {
             conn.shut = true;
             // ENOTCONN: the peer is gone, and the receive will say so.
-            let _ = rustix::net::shutdown(fd, Shutdown::Write);
+            let _ = rustix::net::shutdown(&conn.fd, Shutdown::Write);
         }
         self.arm(token);
     }
@@ -450,13 +455,14 @@ impl<P: Program> Lane<'_, P> {
             End::Closed | End::Aborted => {}
         }
         let Some(conn) = conn(&mut self.conns, token) else { return };
-        if !conn.connecting && !matches!(end, End::ConnectFailed(_)) {
-            self.stats.ends.one();
+        match conn.connecting {
+            // Not submitted perhaps, so that there is nothing to shut down yet.
+            Some(id) => self.ring.cancel(id, self.stats),
+            None if matches!(end, End::ConnectFailed(_)) => {}
+            None => self.stats.ends.one(),
         }
-        if let Some(fd) = conn.fd.take() {
-            // Closing the descriptor would not end the operations that hold its socket; this does.
-            let _ = rustix::net::shutdown(&fd, Shutdown::Both);
-        }
+        // Closing the descriptor would not end the operations that hold its socket; this does.
+        let _ = rustix::net::shutdown(&conn.fd, Shutdown::Both);
         conn.held = Vec::new();
         self.io.end(token);
         self.program.on_end(token, end, &mut self.io);
@@ -466,7 +472,8 @@ impl<P: Program> Lane<'_, P> {
     fn forget_if_done(&mut self, token: Token) {
         let Some(conn) = conn(&mut self.conns, token) else { return };
         let receiving = matches!(conn.receiving, Receiving::Armed(_) | Receiving::Cancelling(_));
-        if conn.fd.is_some() || receiving || conn.sending.is_some() || conn.connecting {
+        let busy = receiving || conn.sending.is_some() || conn.connecting.is_some();
+        if busy || self.io.is_live(token) {
             return;
         }
         self.conns[token.index()] = None;
@@ -478,10 +485,9 @@ impl<P: Program> Lane<'_, P> {
         let Connect { token, to } = connect;
         match listen::socket_for(&to) {
             Ok((socket, to)) => {
-                self.insert(token, socket.into(), true);
-                let fd = self.conns[token.index()].as_ref().and_then(|c| c.fd.as_ref());
-                if let Some(fd) = fd {
-                    self.ring.connect(token, fd.as_fd(), to, self.stats);
+                self.insert(token, socket.into());
+                if let Some(conn) = conn(&mut self.conns, token) {
+                    conn.connecting = Some(self.ring.connect(token, conn.fd.as_fd(), to, self.stats));
                 }
             }
             Err(error) => {

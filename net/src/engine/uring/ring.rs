@@ -36,8 +36,9 @@ pub(super) enum Kind {
     Cancel,
 }
 
-/// Number of an operation that has completions to come.
-pub(super) type OpId = u32;
+/// Names an operation, once: a slab index with a serial number above it, so that a cancel that is submitted
+/// after its operation has ended doesn't hit the next one at that index.
+pub(super) type OpId = u64;
 
 struct Op {
     kind: Kind,
@@ -71,6 +72,8 @@ pub(super) struct Completion {
 pub(super) struct Ring {
     ring: IoUring,
     ops: Slab<Op>,
+    /// Of the operation that was pushed last.
+    serial: u32,
     buffers: Buffers,
     collected: Vec<cqueue::Entry>,
 }
@@ -97,7 +100,7 @@ impl Ring {
             ring.register_buf_ring_with_flags(buffers.entries as u64, buffers.count, GROUP, 0)
         }
         .map_err(|e| refused("register a buffer ring (Linux 5.19)", e))?;
-        let mut ring = Ring { ring, ops: Slab::new(), buffers, collected: Vec::new() };
+        let mut ring = Ring { ring, ops: Slab::new(), serial: 0, buffers, collected: Vec::new() };
         for id in 0..ring.buffers.count {
             ring.give_back(id);
         }
@@ -154,15 +157,17 @@ impl Ring {
 
     /// Asks for the early end of an operation; its own last completion still comes.
     pub(super) fn cancel(&mut self, id: OpId, stats: &EngineStats) {
-        let entry = opcode::AsyncCancel::new(u64::from(id)).build();
+        let entry = opcode::AsyncCancel::new(id).build();
         self.push(Op { kind: Kind::Cancel, token: None, owned: Owned::Nothing }, entry, stats);
     }
 
     fn push(&mut self, op: Op, entry: squeue::Entry, stats: &EngineStats) -> OpId {
-        let id = self.ops.insert(op) as u32;
-        let entry = entry.user_data(u64::from(id));
+        self.serial = self.serial.wrapping_add(1);
+        let index = self.ops.insert(op);
+        let id = u64::from(self.serial) << 32 | index as u64;
+        let entry = entry.user_data(id);
         loop {
-            // SAFETY: every pointer in `entry` is into `self.ops[id]`, on the heap, which stays until the
+            // SAFETY: every pointer in `entry` is into `self.ops[index]`, on the heap, which stays until the
             // operation's last completion.
             if unsafe { self.ring.submission().push(&entry) }.is_ok() {
                 return id;
@@ -214,15 +219,16 @@ impl Ring {
     /// The `n`-th collected completion. Its operation is forgotten if this was its last.
     pub(super) fn completion(&mut self, n: usize) -> Completion {
         let entry = &self.collected[n];
-        let id = entry.user_data() as OpId;
+        let id = entry.user_data();
+        let index = id as u32 as usize;
         let more = cqueue::more(entry.flags());
         let lent = cqueue::buffer_select(entry.flags());
         let result = u32::try_from(entry.result()).map_err(|_| -entry.result());
         let (kind, token, buffer) = if more {
-            let op = &self.ops[id as usize];
+            let op = &self.ops[index];
             (op.kind, op.token, Vec::new())
         } else {
-            let op = self.ops.remove(id as usize);
+            let op = self.ops.remove(index);
             let buffer = match op.owned {
                 Owned::Bytes(bytes) => bytes,
                 Owned::Nothing | Owned::Address(_) => Vec::new(),
