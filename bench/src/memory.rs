@@ -36,6 +36,7 @@ const DESCRIPTORS_OF_OURS: u64 = 64;
 
 /// Options of `bench memory`.
 #[derive(Args, Debug)]
+#[group(id = "memory")]
 pub(crate) struct Options {
     /// Numbers of idle connections, rising
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000])]

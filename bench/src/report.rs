@@ -13,6 +13,7 @@ use crate::machine::Machine;
 
 /// Options of every command that writes results.
 #[derive(Args, Debug)]
+#[group(id = "report")]
 pub(crate) struct Options {
     /// Directory for the results [default: bench/runs/DATE-HOSTNAME]
     #[arg(long, value_name = "DIR")]

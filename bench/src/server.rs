@@ -25,6 +25,7 @@ const RIVAL: &str = "may_minihttp";
 
 /// Options of `bench server`.
 #[derive(Args, Debug)]
+#[group(id = "server")]
 pub(crate) struct Options {
     /// Rounds over all contenders
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]

@@ -26,6 +26,7 @@ const BASELINE: &str = "corelane-uring";
 
 /// Options of `bench latency-spin`.
 #[derive(Args, Debug)]
+#[group(id = "spin")]
 pub(crate) struct Options {
     /// Rounds over all contenders
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]

@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 const UNSAFE: [&str; 3] = ["net/src/engine/uring/ring.rs", "net/src/listen.rs", "bench/src/floor/"];
 
 /// What the root of the repository holds, besides dotfiles.
-const ROOT: [&str; 12] = [
+const ROOT: [&str; 11] = [
     "Cargo.toml",
     "Cargo.lock",
     "README.md",
     "LICENSE",
-    "clippy.toml",
     "rustfmt.toml",
     "net",
     "server",

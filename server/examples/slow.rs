@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Failure> {
     let running = serve::start_with(options, ROUTES)?;
-    running.obey_signals()?;
+    running.obey_signals(options.drain_delay.0)?;
     println!("{running}");
     running.wait()
 }

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), Failure> {
     let running = serve::start(options)?;
-    running.obey_signals()?;
+    running.obey_signals(options.drain_delay.0)?;
     println!("{running}");
     running.wait()
 }

@@ -46,6 +46,8 @@ pub struct LaneStats {
     answers: Vec<[Cell; STATUSES.len() + 1]>,
     /// Refused messages by [`Reason::index`].
     pub refusals: [Cell; Reason::ALL.len()],
+    /// Requests refused because the lane's cut requests held too much together.
+    pub held_refusals: Cell,
     /// Time limits that ran out.
     pub timeouts: [Cell; TIMEOUTS.len()],
     /// From the turn that completed a request to the end of the turn that answered it.
@@ -79,7 +81,7 @@ macro_rules! cache_stats {
     };
 }
 
-cache_stats! { hits misses inserts evictions expirations refused bytes entries }
+cache_stats! { hits misses inserts replaced evictions expirations refused bytes entries }
 
 /// What in [`CacheStats`] goes up and down.
 const CACHE_GAUGES: [&str; 2] = ["bytes", "entries"];
@@ -91,6 +93,7 @@ impl LaneStats {
             engine: EngineStats::default(),
             answers: (0..=routes.len()).map(|_| Default::default()).collect(),
             refusals: Default::default(),
+            held_refusals: Cell::default(),
             timeouts: Default::default(),
             service: Times::default(),
             jobs: Cell::default(),

@@ -93,10 +93,13 @@ pub struct Options {
     /// For a peer to take its last answer, once we closed
     #[arg(long, value_name = "TIME", env = "CORELANE_LINGER_TIMEOUT", default_value = "2s", help_heading = TIMES)]
     pub linger_timeout: Time,
-    /// From SIGTERM to the end of what is in flight
+    /// From SIGTERM, how long /readyz says 503 before the drain
+    #[arg(long, value_name = "TIME", env = "CORELANE_DRAIN_DELAY", default_value = "0s", help_heading = TIMES)]
+    pub drain_delay: Time,
+    /// From there to the end of what is in flight
     #[arg(long, value_name = "TIME", env = "CORELANE_DRAIN_TIMEOUT", default_value = "30s", help_heading = TIMES)]
     pub drain_timeout: Time,
-    /// From SIGTERM, for idle connections to ask once more
+    /// From there, for idle connections to ask once more
     #[arg(long, value_name = "TIME", env = "CORELANE_DRAIN_IDLE", default_value = "500ms", help_heading = TIMES)]
     pub drain_idle: Time,
 

@@ -3,6 +3,7 @@
 //! In: options. Out: one pinned lane per core, an admin thread, a background pool, and the reaction to signals.
 //! A lane that fails takes the process down, so that the service manager can restart a whole one.
 
+use crate::cache::Cache;
 use crate::metrics::{LaneStats, Shared};
 use crate::options::{Accept, Admin, Options};
 use crate::pool::{Background, Pool};
@@ -18,6 +19,7 @@ use net::signals::{Signal, on_signal};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 /// Connections of the admin port; a handful of scrapers and people.
 const ADMIN_CONNECTIONS_MAX: usize = 256;
@@ -85,6 +87,21 @@ impl Lanes {
             let _ = mailer.send_waiting(Mail::Drain);
         }
     }
+
+    /// `/readyz` says 503 from now on, and new connections are taken until `delay` has passed: for whoever
+    /// spreads the traffic to notice.
+    fn drain_after(&self, delay: Duration) {
+        self.shared.drain();
+        let lanes = self.clone();
+        let wait_and_drain = move || {
+            thread::sleep(delay);
+            lanes.drain();
+        };
+        // Off the signals' thread, which must hear the second one. Without a thread to be had, at once.
+        if thread::Builder::new().name("drain".to_owned()).spawn(wait_and_drain).is_err() {
+            self.drain();
+        }
+    }
 }
 
 /// Starts everything that `options` ask for.
@@ -97,11 +114,13 @@ pub fn start_with(options: &Options, routes: &'static [Route]) -> Result<Running
     let cores = options.cores.resolve().map_err(|e| Failure::CannotStart(format!("--cores: {e}")))?;
     let probe = options.engine.resolve().map_err(Failure::cannot_start)?;
     listen::raise_descriptor_limit();
+    tracing::info!(engine = probe.engine.name(), why = probe.why, "engine chosen");
     let (addresses, doors) = doors(options, &cores)?;
     let shared = Shared::new(cores.len(), routes, probe.engine.name());
     let pool = Pool::start(usize::from(options.workers), options.worker_queue as usize)
         .map_err(|e| Failure::CannotStart(format!("start the background workers: {e}")))?;
-    let (mailers, boxes) = mailboxes(cores.len())?;
+    let mailboxes = cores.iter().map(|_| one_mailbox()).collect::<Result<Vec<_>, _>>()?;
+    let (mailers, boxes): (Vec<_>, Vec<_>) = mailboxes.into_iter().unzip();
     let admin = start_admin(options, probe.engine, &shared, pool.clone())?;
     let lane = LaneStart {
         probe: probe.clone(),
@@ -117,8 +136,8 @@ pub fn start_with(options: &Options, routes: &'static [Route]) -> Result<Running
         .map_err(|e| Failure::CannotStart(format!("start a lane's thread: {e}")))?;
     let engine = options.engine();
     let memory = Memory {
-        receive: usize::from(engine.receive_buffers) * engine.receive_buffer_bytes,
-        cache: options.cache_bytes.0,
+        receive: engine.receive_bytes(probe.engine),
+        cache: Cache::new(options.cache_bytes.0).bytes_max(),
     };
     Ok(Running { addresses, admin, cores, probe, lanes: Lanes { mailers, shared }, ended, memory })
 }
@@ -142,13 +161,12 @@ fn doors(options: &Options, cores: &[usize]) -> Result<(Vec<Address>, Vec<Vec<Li
     Ok((addresses, doors))
 }
 
-fn mailboxes(lanes: usize) -> Result<(Vec<Mailer<Mail>>, Vec<Mailbox<Mail>>), Failure> {
-    Ok((0..lanes).map(|_| one_mailbox()).collect::<Result<Vec<_>, _>>()?.into_iter().unzip())
-}
-
 fn one_mailbox() -> Result<(Mailer<Mail>, Mailbox<Mail>), Failure> {
     mailbox(MAILS_MAX).map_err(|e| Failure::CannotStart(format!("make a lane's mailbox: {e}")))
 }
+
+/// What one lane's engine is given.
+type LaneParts = (Vec<Listener>, Mailbox<Mail>);
 
 /// What a lane's thread takes along.
 #[derive(Clone)]
@@ -161,7 +179,7 @@ struct LaneStart {
     pool: Arc<dyn Background>,
     mailers: Vec<Mailer<Mail>>,
     /// Each lane takes its own.
-    parts: Arc<Mutex<Vec<Option<(Vec<Listener>, Mailbox<Mail>)>>>>,
+    parts: Arc<Mutex<Vec<Option<LaneParts>>>>,
 }
 
 impl LaneStart {
@@ -217,8 +235,8 @@ impl Running {
         self.lanes.clone()
     }
 
-    /// Drains at the first SIGTERM or SIGINT, and ends the process at the second.
-    pub fn obey_signals(&self) -> Result<(), Failure> {
+    /// Drains `drain_delay` after the first SIGTERM or SIGINT, and ends the process at the second.
+    pub fn obey_signals(&self, drain_delay: Duration) -> Result<(), Failure> {
         let (lanes, addresses) = (self.lanes.clone(), self.all_addresses());
         let mut asked = false;
         let act = move |signal| match signal {
@@ -230,11 +248,8 @@ impl Running {
             }
             Signal::Stop => {
                 asked = true;
-                tracing::info!(
-                    open = lanes.shared.open(),
-                    "draining: no new connections; a second signal ends at once"
-                );
-                lanes.drain();
+                tracing::info!(open = lanes.shared.open(), "draining; a second signal ends at once");
+                lanes.drain_after(drain_delay);
             }
         };
         on_signal(act).map_err(|e| Failure::CannotStart(format!("catch signals: {e}")))
@@ -275,6 +290,7 @@ impl fmt::Display for Running {
         writeln!(f, "  listening  {}", listening.join(" "))?;
         writeln!(f, "  admin      {}", admin.as_ref().map_or("off".to_owned(), Address::to_string))?;
         let (receive, cache) = (ByteSize(memory.receive as u64), ByteSize(memory.cache as u64));
-        write!(f, "  memory     {receive} of receive buffers per lane, and up to {cache} of cache")
+        let cache = if memory.cache == 0 { "no cache".to_owned() } else { format!("up to {cache} of cache") };
+        write!(f, "  memory     {receive} of receive buffers per lane, and {cache}")
     }
 }

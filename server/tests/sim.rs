@@ -90,6 +90,37 @@ fn a_drain_answers_everything_that_was_asked_and_then_stops() {
 }
 
 #[test]
+fn a_drain_does_not_wait_for_clients_that_stay() {
+    for seed in 0..SEEDS / 2 {
+        let patient = Duration::from_secs(3600);
+        let settings = Settings { drain_idle: Duration::from_millis(1), idle_timeout: patient, ..settings() };
+        let mut scene = Scene::new(seed, Faults::rough(), settings);
+        scene.add_clients(&[Manners::Stays, Manners::Stays]);
+        let when = Rng::new(seed ^ 0xd7a1).duration(&(Duration::from_micros(1)..=Duration::from_millis(300)));
+        scene.world.run_for(when);
+        scene.lane.send(Mail::Drain).unwrap_or_else(|_| panic!("seed {seed}: the lane is gone"));
+        let stopped = scene.world.run_to(Duration::from_secs(60), |world| world.is_stopped(scene.server));
+        assert!(stopped, "seed {seed}: the drain waits for its timeout");
+    }
+}
+
+#[test]
+fn a_client_that_reads_slowly_gets_all_its_answers() {
+    for seed in 0..SEEDS / 10 {
+        let narrow = Faults { window: 2048..=2048, ..Faults::calm() };
+        let (head_timeout, idle_timeout) = (Duration::from_secs(1), Duration::from_secs(4));
+        let settings = Settings { head_timeout, idle_timeout, ..settings() };
+        let mut scene = Scene::new(seed, narrow, settings);
+        scene.add_clients(&[Manners::ReadsSlowly]);
+        assert_eq!(scene.world.run(), Outcome::Idle, "seed {seed}");
+        scene.world.program(scene.clients[0]).assert_all_answered(seed);
+        let pauses = scene.world.stats(scene.server).backpressure_pauses.get();
+        assert!(pauses > 0, "seed {seed}: it was never too slow");
+        scene.assert_nothing_is_left(seed);
+    }
+}
+
+#[test]
 fn a_full_pool_says_503_and_goes_on() {
     let settings = settings();
     let mut refused = 0;
@@ -209,6 +240,6 @@ impl Scene {
 
     fn assert_nothing_is_left(&self, seed: u64) {
         assert_eq!(self.world.program(self.server).open(), 0, "seed {seed}: connections leaked");
-        assert_eq!(self.stats.engine.open(), 0, "seed {seed}: the engine's count is off");
+        assert_eq!(self.world.stats(self.server).open(), 0, "seed {seed}: the engine's count is off");
     }
 }

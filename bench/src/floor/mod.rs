@@ -34,6 +34,7 @@ pub(crate) enum Loop {
 
 /// Options of `bench floor`.
 #[derive(Args, Debug)]
+#[group(id = "floor")]
 pub(crate) struct Options {
     /// The loop to run
     #[arg(value_enum)]

@@ -64,6 +64,8 @@ struct Slot {
     out: Vec<u8>,
     /// Taken by the engine, not yet accepted by the kernel.
     sending: usize,
+    /// Accepted by the kernel, in all.
+    sent: u64,
 }
 
 /// Everything a program may read of its lane, and everything it may wish for.
@@ -112,6 +114,12 @@ impl Io {
             slot.out = self.spare.pop().unwrap_or_else(|| Vec::with_capacity(FRESH_BUFFER_BYTES));
         }
         &mut slot.out
+    }
+
+    /// Bytes of the token's output that the kernel has taken so far: more than at the last look means that the
+    /// peer takes its output.
+    pub fn sent_so_far(&self, token: Token) -> u64 {
+        self.slot(token).map_or(0, |slot| slot.sent)
     }
 
     /// Bytes appended that the kernel has not taken yet; zero for a token that is gone.
@@ -307,6 +315,7 @@ impl Io {
         // What was appended since the last look counts: the program has seen `is_over` and waits.
         slot.over |= slot.out.len() + slot.sending > limit;
         slot.sending = slot.sending.saturating_sub(bytes);
+        slot.sent += bytes as u64;
         let is_open = slot.stage == Stage::Open;
         let more = !slot.out.is_empty() || !is_open;
         let drained = slot.over && is_open && slot.out.len() + slot.sending <= half;
@@ -370,6 +379,7 @@ impl Io {
                 over: false,
                 out: Vec::new(),
                 sending: 0,
+                sent: 0,
             });
             (self.slots.len() - 1) as u32
         });
@@ -378,6 +388,7 @@ impl Io {
         slot.touched = false;
         slot.paused = false;
         slot.over = false;
+        slot.sent = 0;
         Token { index, generation: slot.generation }
     }
 

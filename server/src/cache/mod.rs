@@ -128,6 +128,11 @@ impl Cache {
         }
     }
 
+    /// The most memory that it will hold; 0 if it is off.
+    pub fn bytes_max(&self) -> usize {
+        self.entry_bytes_max * ENTRY_PART
+    }
+
     /// What was last inserted under `key`, if it is still here and `now` is before its end.
     #[inline]
     pub fn get(&mut self, key: Key<'_>, now: Time) -> Option<Rendered<'_>> {

@@ -102,12 +102,14 @@ impl Answering {
     }
 
     /// A job's reply has come: renders it in its place, and sends what is first in line.
+    /// `is_last`: the connection closes behind it, whatever was planned when the job began.
     pub(super) fn finish(
         &mut self,
         token: Token,
         queue: &mut Queue,
         ticket: u32,
         reply: &Reply,
+        is_last: bool,
         io: &mut Io,
     ) {
         let Some(waiting) = queue else { return };
@@ -117,12 +119,10 @@ impl Answering {
             lane.answered(Some(job.route), reply.status);
             lane.service.record(io.now() - job.since, 1);
             let content_type = self.routes[job.route].content_type;
+            let persistence = if is_last { Persistence::Close } else { job.manner.persistence };
+            let manner = Manner { persistence, ..job.manner };
             let mut rendered = Vec::new();
-            write::response(
-                &mut rendered,
-                &job.manner.response(reply.status, content_type, &reply.body),
-                date,
-            );
+            write::response(&mut rendered, &manner.response(reply.status, content_type, &reply.body), date);
             rendered
         });
         while let Some(rendered) = waiting.pop_ready() {
@@ -144,6 +144,8 @@ impl Answering {
         let now = io.now();
         let date = self.date.at(io.wall().0);
         let key = Key { route: route as u16, bytes: request.body };
+        // An answer that may depend on more than the body is not looked up, nor kept.
+        let caching = if request.head.target.query().is_some() { Caching::No } else { caching };
         if caching != Caching::No
             && let Some(hit) = self.cache.get(key, now)
         {

@@ -18,8 +18,8 @@ pub(super) struct Conn {
     pub(super) held: usize,
     /// The peer will send no more.
     pub(super) eof: bool,
-    /// The unsent output when a time limit last ran out: less of it now means that the peer takes it.
-    pub(super) unsent_before: Option<usize>,
+    /// What the peer had taken of its output when a time limit last ran out.
+    pub(super) sent_before: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,13 +71,20 @@ impl Conn {
             queue: None,
             held: 0,
             eof: false,
-            unsent_before: None,
+            sent_before: 0,
         }
     }
 
     /// Requests whose answers are not out yet.
     pub(super) fn in_flight(&self) -> usize {
         self.queue.as_ref().map_or(0, |waiting| waiting.answers.len())
+    }
+
+    /// The job with this ticket is the last thing that the peer has asked for.
+    pub(super) fn is_last(&self, ticket: u32) -> bool {
+        let Some(waiting) = &self.queue else { return false };
+        let is_it = matches!(waiting.answers.back(), Some(Due::Job(job)) if job.ticket == ticket);
+        is_it && waiting.kept.is_empty() && self.http.phase() == Phase::Idle
     }
 
     /// Nothing has come of a next request, and nothing is due.

@@ -284,6 +284,7 @@ impl Lane {
         self.held = self.held - conn.held + held;
         conn.held = held;
         if held > 0 && self.held > self.settings.held_bytes_max {
+            self.answering.stats.held_refusals.one();
             self.answering.overloaded(conn.token, &mut conn.queue, io);
             self.close(conn, io);
             self.held -= held;
@@ -310,7 +311,12 @@ impl Lane {
 
     /// A background job is done: its answer goes out as soon as it is its turn.
     fn on_done(&mut self, conn: &mut Conn, ticket: u32, reply: &Reply, io: &mut Io) {
-        self.answering.finish(conn.token, &mut conn.queue, ticket, reply, io);
+        let is_last = self.drain != Drain::Off && conn.stage == Stage::Open && conn.is_last(ticket);
+        self.answering.finish(conn.token, &mut conn.queue, ticket, reply, is_last, io);
+        if is_last {
+            conn.http.close();
+            conn.stage = Stage::Finishing;
+        }
         match conn.stage {
             Stage::Open if conn.in_flight() < self.settings.in_flight_max => {
                 let kept = conn.take_kept();
@@ -318,6 +324,10 @@ impl Lane {
                 self.read(conn, &kept, io);
                 if conn.eof {
                     self.on_eof(conn, io);
+                }
+                // Its last answer was planned before the drain, and idle connections have been closed since.
+                if matches!(self.drain, Drain::Finishing { .. }) && conn.is_idle() {
+                    self.close(conn, io);
                 }
             }
             Stage::Finishing if conn.in_flight() == 0 => {
@@ -345,7 +355,7 @@ impl Lane {
             return self.deadlines.clear(conn.token);
         }
         conn.stage = Stage::Closing;
-        conn.unsent_before = Some(io.unsent(conn.token));
+        conn.sent_before = io.sent_so_far(conn.token);
         io.close(conn.token, Close::AfterFlush);
         self.deadlines.set(conn.token, LINGER, io.now());
     }
@@ -366,12 +376,19 @@ impl Lane {
         }
     }
 
-    /// A peer that takes its output, slowly, is neither idle nor gone: it gets the same time again.
+    /// The limit that goes on, for a peer that is not to blame or still at it.
     fn is_still_taking(&self, conn: &mut Conn, kind: u8, io: &Io) -> Option<u8> {
         let unsent = io.unsent(conn.token);
-        let before = conn.unsent_before.replace(unsent);
-        let takes = unsent > 0 && before.is_none_or(|before| unsent < before);
-        (takes && matches!(kind, IDLE | LINGER)).then_some(kind)
+        let sent = io.sent_so_far(conn.token);
+        let takes = unsent > 0 && sent > conn.sent_before;
+        conn.sent_before = sent;
+        match kind {
+            // It is we who don't read its request, because of the answers that it has yet to take.
+            HEAD | BODY if unsent > 0 && io.is_over(conn.token) => Some(IDLE),
+            // It takes its output, slowly: the same time again.
+            IDLE | LINGER if takes => Some(kind),
+            _ => None,
+        }
     }
 
     fn drain(&mut self, io: &mut Io) {

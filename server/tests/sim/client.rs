@@ -5,7 +5,9 @@ use net::engine::sim::Rng;
 use net::engine::{Close, End, Io, Opened, Program, Token};
 use net::http1::write::{self, BodySpec, RequestSpec};
 use net::http1::{Asked, ClientConn, Limits, ResponseStep};
+use net::time::Time;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// How a client behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +22,14 @@ pub(crate) enum Manners {
     NeverReads,
     /// Sends half a request, and no more.
     StopsInside,
+    /// Sends everything, and stays until it is told to close.
+    Stays,
+    /// Sends everything, and reads a piece now and then.
+    ReadsSlowly,
 }
+
+/// How long [`Manners::ReadsSlowly`] waits between two pieces.
+const READING_PAUSE: Duration = Duration::from_secs(3);
 
 /// One of each, and one more of those that want answers.
 pub(crate) const TROUBLED: [Manners; 6] = [
@@ -53,12 +62,13 @@ pub(crate) struct Client {
     http: ClientConn,
     last_status: Option<u16>,
     told_to_close: bool,
+    resume: Option<(Time, Token)>,
     ended: Option<End>,
 }
 
 impl Client {
     pub(crate) fn new(manners: Manners, to: Address, rng: &mut Rng) -> Client {
-        let count = rng.within(1..=12);
+        let count = if manners == Manners::ReadsSlowly { 200 } else { rng.within(1..=12) };
         let requests = (0..count).map(|_| any_request(rng)).collect();
         Client {
             manners,
@@ -69,6 +79,7 @@ impl Client {
             http: ClientConn::new(),
             last_status: None,
             told_to_close: false,
+            resume: None,
             ended: None,
         }
     }
@@ -78,7 +89,7 @@ impl Client {
     }
 
     pub(crate) fn assert_all_answered(&self, seed: u64) {
-        if matches!(self.manners, Manners::Patient | Manners::Eager) {
+        if matches!(self.manners, Manners::Patient | Manners::Eager | Manners::ReadsSlowly) {
             let open = self.requests.len() + self.expected.len();
             assert_eq!(self.ended, Some(End::Closed), "seed {seed}");
             assert_eq!(open, 0, "seed {seed}: {} answered, {open} not ({:?})", self.answered, self.ended);
@@ -118,11 +129,25 @@ impl Program for Client {
         match self.manners {
             Manners::Leaves => io.close(token, Close::AfterFlush),
             Manners::NeverReads => io.pause(token),
-            Manners::Patient | Manners::Eager | Manners::StopsInside => {}
+            _ => {}
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        self.resume.map(|(at, _)| at)
+    }
+
+    fn on_deadline(&mut self, io: &mut Io) {
+        if let Some((_, token)) = self.resume.take() {
+            io.resume(token);
         }
     }
 
     fn on_bytes(&mut self, token: Token, bytes: &[u8], io: &mut Io) {
+        if self.manners == Manners::ReadsSlowly {
+            io.pause(token);
+            self.resume = Some((io.now() + READING_PAUSE, token));
+        }
         let mut rest = bytes;
         loop {
             let asked = self.expected.front().map_or(Asked::Other, |expected| expected.asked);
@@ -149,7 +174,8 @@ impl Program for Client {
             }
         }
         if self.told_to_close || (self.requests.is_empty() && self.expected.is_empty()) {
-            if self.manners != Manners::StopsInside || self.told_to_close {
+            let stays = matches!(self.manners, Manners::StopsInside | Manners::Stays);
+            if !stays || self.told_to_close {
                 io.close(token, Close::AfterFlush);
             }
             return;
