@@ -202,6 +202,12 @@ impl Snapshot {
                 Reason::ALL.into_iter().map(one).collect()
             }),
             shared.per_lane(
+                "corelane_held_refusals",
+                "Requests refused because the unfinished ones held too much",
+                Kind::Counter,
+                |lane| vec![(vec![], lane.held_refusals.get())],
+            ),
+            shared.per_lane(
                 "corelane_timeouts",
                 "Connections closed by a time limit",
                 Kind::Counter,
