@@ -33,6 +33,16 @@ impl Listener {
         self.accept().ok()
     }
 
+    /// Refuses whoever connects from now on, although something may still hold the socket: else they would be
+    /// accepted by nobody, and reset. A Unix socket is shared by all lanes, and stays as it is.
+    #[cfg(feature = "uring")]
+    pub(crate) fn refuse(&self) {
+        if let Address::Tcp(_) = self.address {
+            // Closing it is next, so that a failure changes nothing.
+            let _ = self.socket.shutdown(std::net::Shutdown::Read);
+        }
+    }
+
     /// Accepts one connection, not blocking on its own reads and writes.
     pub(crate) fn accept(&self) -> rustix::io::Result<OwnedFd> {
         rustix::net::accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)

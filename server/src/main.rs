@@ -10,7 +10,11 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let (options, matches) = match Options::read(std::env::args_os().collect::<Vec<_>>()) {
         Ok(read) => read,
-        Err(error) => error.exit(),
+        Err(error) if error.use_stderr() => {
+            eprintln!("corelane-server: {} (see --help)", options::one_line(&error));
+            return ExitCode::from(2);
+        }
+        Err(help) => help.exit(),
     };
     if options.check {
         print!("{}", options::effective(&matches));

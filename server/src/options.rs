@@ -292,13 +292,29 @@ impl Options {
     }
 }
 
+/// A mistake in one line: what is wrong, and what would be right.
+pub fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let told = text.lines().map(str::trim).filter_map(|line| {
+        let told = line.strip_prefix("error: ").or_else(|| line.strip_prefix("tip: "));
+        told.or(Some(line).filter(|line| line.starts_with("[possible"))).map(str::to_owned)
+    });
+    let line = told.collect::<Vec<_>>().join("; ");
+    if line.is_empty() { text } else { line }
+}
+
 /// The command with the file's values as its defaults.
 fn with_file(mut command: Command, path: &Path) -> Result<Command, clap::Error> {
     let wrong = |text: String| {
         command_line().error(ErrorKind::InvalidValue, format!("{}: {}", path.display(), text.trim_end()))
     };
     let text = std::fs::read_to_string(path).map_err(|e| wrong(format!("can't read it: {e}")))?;
-    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| wrong(e.to_string()))?;
+    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
+        let before = &text[..e.span().map_or(0, |span| span.start.min(text.len()))];
+        let (line, column) =
+            (before.matches('\n').count() + 1, before.lines().last().map_or(0, str::len) + 1);
+        wrong(format!("line {line}, column {column}: {}", e.message()))
+    })?;
     for (key, value) in table {
         let argument = settable(&command).find(|argument| argument.get_long() == Some(&key)).cloned();
         let Some(argument) = argument else {
@@ -436,7 +452,7 @@ mod tests {
             ("busy-poll = \"50\"", "busy-poll"),
             ("workers = 0", "workers"),
             ("listen = true", "listen"),
-            ("listen = [", "listen"),
+            ("\nlisten = [", "line 2, column 11"),
         ] {
             let path = file("wrong", text);
             let error = read(&[&format!("--config={}", path.display())]).unwrap_err().to_string();

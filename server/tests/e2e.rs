@@ -9,9 +9,8 @@ mod support;
 use support::client::{Client, add, get, post, sum};
 use support::metrics::Metrics;
 use support::server::{Scratch, Server, command, run_to_the_end};
-use support::{PATIENCE, eventually, one_core, skipped};
+use support::{eventually, skipped};
 
-use std::process::{Command, Stdio};
 use std::thread;
 
 each_engine! {
@@ -32,11 +31,6 @@ each_engine! {
     several_addresses_are_served_at_once
     metrics_count_what_happened
     without_an_admin_port_the_rest_works
-    curl_reuses_its_connection
-    curl_uploads_in_chunks_and_after_a_100
-    curl_speaks_http_1_0_and_asks_for_heads
-    curl_gets_through_a_unix_socket
-    an_address_that_is_taken_is_one_line_and_exit_2
 }
 
 /// What the documentation says of `/add`, and the requests that get there. None of these puts the framing in
@@ -93,6 +87,7 @@ fn every_row_of_the_table_of_add_is_answered_as_documented(engine: &str) {
         (415, "application/json", typed("text/plain", br#"{"a":1,"b":2}"#)),
         (415, "application/json", typed("application/x-www-form-urlencoded", b"a=1&b=2")),
         (415, "application/json", b"POST /add HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{}".to_vec()),
+        (415, "Content-Encoding", typed("application/json\r\ncontent-encoding: gzip", b"{}")),
         (411, "Content-Length", b"POST /add HTTP/1.1\r\nhost: a\r\n\r\n".to_vec()),
         (404, "no such path", get("/ad").into_bytes()),
         (404, "no such path", get("/add/").into_bytes()),
@@ -445,165 +440,6 @@ fn without_an_admin_port_the_rest_works(engine: &str) {
     assert_eq!(server.exit_code(), Some(0), "{}", server.log());
 }
 
-fn curl_reuses_its_connection(engine: &str) {
-    let server = Server::start(engine, &[]);
-    let url = format!("http://{}/add", server.address());
-    let one = ["-o", "-", "-w", " %{http_code} %{num_connects}\n", "--json", r#"{"a":1,"b":2}"#, &url];
-    let Some(shown) = curl(&[&one[..], &["--next"], &one[..], &["--next"], &one[..]].concat(), "") else {
-        return;
-    };
-    assert_eq!(shown, "{\"result\":3} 200 1\n{\"result\":3} 200 0\n{\"result\":3} 200 0\n");
-}
-
-fn curl_uploads_in_chunks_and_after_a_100(engine: &str) {
-    let server = Server::start(engine, &[]);
-    let url = format!("http://{}/add", server.address());
-    let json = ["-H", "content-type: application/json"];
-    let body = r#"{"a":20,"b":22}"#;
-    let chunked = ["-v", "-H", "transfer-encoding: chunked", "-d", "@-", &url];
-    let Some(shown) = curl(&[&json[..], &chunked[..]].concat(), body) else { return };
-    assert!(shown.contains(r#"{"result":42}"#), "{shown}");
-    assert!(
-        shown.to_lowercase().contains("> transfer-encoding: chunked") && !shown.contains("> Content-Length"),
-        "{shown}"
-    );
-
-    let expecting = ["-v", "--expect100-timeout", "20", "-H", "Expect: 100-continue", "-d", "@-", &url];
-    let Some(shown) = curl(&[&json[..], &expecting[..]].concat(), body) else { return };
-    assert!(shown.contains("< HTTP/1.1 100 Continue") && shown.contains(r#"{"result":42}"#), "{shown}");
-
-    let refused = ["-v", "--expect100-timeout", "20", "-H", "Expect: 100-continue", "-d", "@-", &url];
-    let Some(shown) = curl(&[&["-H", "content-type: text/plain"], &refused[..]].concat(), body) else {
-        return;
-    };
-    assert!(shown.contains("< HTTP/1.1 415 ") && !shown.contains("100 Continue"), "{shown}");
-}
-
-fn curl_speaks_http_1_0_and_asks_for_heads(engine: &str) {
-    let server = Server::start(engine, &[]);
-    let url = format!("http://{}/healthz", server.address());
-    let Some(shown) = curl(&["-0", "-i", &url], "") else { return };
-    assert!(shown.starts_with("HTTP/1.1 200 OK\r\n") && shown.ends_with(r#"{"status":"ok"}"#), "{shown}");
-    let Some(shown) = curl(&["-I", &url], "") else { return };
-    assert!(shown.contains("content-length: 15\r\n") && shown.ends_with("\r\n\r\n"), "{shown}");
-    let Some(shown) = curl(&["-i", "-X", "OPTIONS", "--request-target", "*", &url], "") else { return };
-    assert!(
-        shown.starts_with("HTTP/1.1 204 ") && shown.contains("allow: GET, HEAD, POST, OPTIONS"),
-        "{shown}"
-    );
-}
-
-fn curl_gets_through_a_unix_socket(engine: &str) {
-    let socket = Scratch::new(&format!("{engine}-curl.sock"));
-    let _server = Server::start(engine, &["--listen", &format!("unix:{}", socket.as_str())]);
-    let args = ["--unix-socket", socket.as_str(), "--json", r#"{"a":1,"b":2}"#, "http://localhost/add"];
-    let Some(shown) = curl(&args, "") else { return };
-    assert_eq!(shown, r#"{"result":3}"#);
-}
-
-fn an_address_that_is_taken_is_one_line_and_exit_2(engine: &str) {
-    let server = Server::start(engine, &[]);
-    let (data, admin) = (server.address().to_string(), server.admin().to_string());
-    for (options, names) in [
-        (
-            ["--listen", data.as_str(), "--admin", "off"],
-            format!("listen on {data}: another process listens there"),
-        ),
-        (
-            ["--listen", "127.0.0.1:0", "--admin", admin.as_str()],
-            format!("--admin: listen on {admin}: another process"),
-        ),
-    ] {
-        let ended = run_to_the_end(command().args(["--engine", engine]).args(options));
-        assert_eq!(ended.code, Some(2));
-        assert_eq!(ended.stdout, "", "it did not start");
-        assert!(ended.stderr.contains(&names), "{}", ended.stderr);
-        assert!(ended.stderr.contains("stop it, or choose another address"), "{}", ended.stderr);
-        assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
-    }
-    server.connect().must_serve();
-}
-
-#[test]
-fn what_the_operator_got_wrong_is_said_first_and_ends_with_2() {
-    let wrong_key = Scratch::with("wrong-key.toml", "no-such = 1\n");
-    let wrong_value = Scratch::with("wrong-value.toml", "idle-timeout = \"30\"\n");
-    let no_toml = Scratch::with("no.toml", "workers = [");
-    for (options, says) in [
-        (["--cores", "60000"], "core 60000 isn't there: this process may use "),
-        (["--cores", "1-"], "`1-` is no list of cores"),
-        (["--listen", "localhost:80"], "`localhost:80` is no address: use IP:PORT"),
-        (["--listen", "192.0.2.1:80"], "no interface of this host has that address"),
-        (["--listen", "unix:/nowhere/at/all"], "the directory of the socket doesn't exist"),
-        (["--admin", "on"], "`on` is no address"),
-        (["--engine", "warp"], "'warp' for '--engine <NAME>'"),
-        (["--idle-timeout", "30"], "write a number and a unit, as in 500ms, 30s or 2min"),
-        (["--body-max", "lots"], "`lots` is no size: write a number and a unit"),
-        (["--workers", "0"], "'0' for '--workers <N>'"),
-        (["--busy-poll", "1s"], "--busy-poll over 10ms only burns CPU"),
-        (["--target-max", "20KiB"], "--target-max is larger than --head-max"),
-        (["--config", "/nowhere/x.toml"], "/nowhere/x.toml: can't read it"),
-        (["--config", wrong_key.as_str()], "there is no option `no-such`"),
-        (["--config", wrong_value.as_str()], "idle-timeout"),
-        (["--config", no_toml.as_str()], "TOML parse error at line 1"),
-        (["--no-such", "x"], "unexpected argument '--no-such'"),
-    ] {
-        let defaults = [["--listen", "127.0.0.1:0"], ["--admin", "127.0.0.1:0"]];
-        let defaults = defaults.iter().filter(|[name, _]| *name != options[0]).flatten();
-        let ended = run_to_the_end(command().args(defaults).args(options));
-        let first = ended.stderr.lines().next().unwrap_or_default();
-        assert_eq!(ended.code, Some(2), "{options:?}: {}", ended.stderr);
-        assert!(first.contains(says), "{options:?}: {}", ended.stderr);
-        assert_eq!(ended.stdout, "", "{options:?}");
-    }
-}
-
-#[test]
-fn the_environment_and_the_file_are_read_like_the_command_line() {
-    let file = Scratch::with(
-        "options.toml",
-        "listen = \"127.0.0.1:0\"\nadmin = \"off\"\nbody-max = \"1KiB\"\nhead-max = \"1KiB\"\n",
-    );
-    let mut command = command();
-    command
-        .env("CORELANE_CONFIG", file.as_str())
-        .env("CORELANE_HEAD_MAX", "2KiB")
-        .env("CORELANE_TARGET_MAX", "512B");
-    let ended = run_to_the_end(command.args(["--check", "--body-max", "2KiB"]));
-    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
-    let shown =
-        |key: &str| ended.stdout.lines().find(|line| line.starts_with(key)).unwrap_or_default().to_owned();
-    for (line, from) in [
-        ("body-max = \"2KiB\"", "command line"),
-        ("head-max = \"2KiB\"", "environment"),
-        ("target-max = \"512B\"", "environment"),
-        ("admin = \"off\"", "file"),
-        ("idle-timeout = \"75s\"", "default"),
-    ] {
-        assert!(shown(line).ends_with(from), "{line}: {}", ended.stdout);
-    }
-}
-
-#[test]
-fn help_fits_a_screen_and_names_every_unit() {
-    let ended = run_to_the_end(command().arg("--help"));
-    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
-    assert!(
-        ended.stdout.contains("--drain-timeout") && ended.stdout.contains("CORELANE_"),
-        "{}",
-        ended.stdout
-    );
-    assert!(ended.stdout.lines().count() <= 60, "{}", ended.stdout);
-}
-
-#[test]
-fn the_engine_is_chosen_and_said() {
-    let server = Server::start("auto", &["--cores", &one_core()]);
-    let engine = server.block.lines().find(|line| line.contains("engine")).unwrap_or_default();
-    assert!(engine.contains("uring (") || engine.contains("epoll ("), "{}", server.block);
-    assert_eq!(server.connect().ask(add(1, 2)).text(), sum(1, 2));
-}
-
 /// The request with this number, and its answer: a mixture, each with a result of its own where it has one.
 fn nth(n: u64) -> (String, u16, String) {
     match n % 10 {
@@ -646,21 +482,4 @@ fn buckets_add_up(metrics: &Metrics, name: &str) {
     assert!(buckets.windows(2).all(|pair| pair[0].1 <= pair[1].1), "{buckets:?}");
     let last = buckets.last().expect("there are buckets");
     assert_eq!(*last, (f64::INFINITY, metrics.sum(&format!("{name}_count"), &[])), "the last bucket is +Inf");
-}
-
-/// Runs curl; what it showed, with `-v` too. Nothing if it isn't installed.
-fn curl(args: &[&str], stdin: &str) -> Option<String> {
-    use std::io::Write;
-    let mut command = Command::new("curl");
-    command.args(["-sS", "--max-time", &PATIENCE.as_secs().to_string(), "--noproxy", "*"]).args(args);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let Ok(mut child) = command.spawn() else {
-        skipped("curl is not installed");
-        return None;
-    };
-    child.stdin.take().expect("stdin is a pipe").write_all(stdin.as_bytes()).expect("curl reads");
-    let output = child.wait_with_output().expect("curl ends: it has a time limit");
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "curl {args:?}: {stderr}{stdout}");
-    Some(format!("{stdout}{stderr}"))
 }

@@ -21,6 +21,7 @@ each_engine! {
     a_body_that_keeps_coming_may_take_longer_than_the_limit
     a_peer_that_stays_after_the_end_is_cut_off
     a_peer_that_goes_away_in_the_middle_is_forgotten
+    unfinished_requests_are_bounded_together
     a_client_that_never_reads_costs_little_and_holds_up_nobody
     a_client_that_never_reads_is_cut_off
     a_client_that_reads_slowly_gets_every_answer
@@ -126,6 +127,26 @@ fn a_peer_that_goes_away_in_the_middle_is_forgotten(engine: &str) {
     }
     eventually("the slots are free", || Metrics::of(&server).sum("corelane_open_connections", &[]) == 0.0);
     server.connect().must_serve();
+}
+
+fn unfinished_requests_are_bounded_together(engine: &str) {
+    let server = Server::with_one_lane(engine, &["--held-max", "1MiB"]);
+    let request = post(&format!("{}{{\"a\":1,\"b\":2}}", " ".repeat(400_000)));
+    let (first, rest) = request.split_at(300_000);
+    let mut clients: Vec<Client> = (0..8).map(|_| server.connect()).collect();
+    for (n, client) in (1..).zip(&mut clients) {
+        client.send(first);
+        server.must_have_read(n * first.len());
+    }
+    server.connect().must_serve();
+    let finished = clients.iter_mut().filter_map(|client| {
+        // One that was refused may be gone by now.
+        let _ = client.try_send(rest.as_bytes());
+        let answer = client.answer();
+        assert!(answer.status == 200 || (answer.status == 503 && answer.closes()), "{answer:?}");
+        (answer.status == 200).then_some(())
+    });
+    assert!((1..=3).contains(&finished.count()), "1 MiB holds some of these, and not all");
 }
 
 fn a_client_that_never_reads_costs_little_and_holds_up_nobody(engine: &str) {

@@ -82,6 +82,8 @@ struct Lane {
     /// Bytes that cut requests hold.
     held: usize,
     drain: Drain,
+    /// This turn brought bytes.
+    heard: bool,
     answering: Answering,
 }
 
@@ -132,6 +134,7 @@ impl Server {
                 open: 0,
                 held: 0,
                 drain: Drain::Off,
+                heard: false,
                 answering,
             },
         }
@@ -161,6 +164,7 @@ impl Program for Server {
     }
 
     fn on_bytes(&mut self, token: Token, bytes: &[u8], io: &mut Io) {
+        self.lane.heard = true;
         if let Some(conn) = conn(&mut self.conns, token) {
             self.lane.read(conn, bytes, io);
         }
@@ -218,7 +222,9 @@ impl Program for Server {
                 );
                 io.stop();
             }
-            Drain::Idling { idle_until, until } if io.now() >= idle_until => {
+            // A turn that brought bytes may have left some unread, and what looks idle may wait for the lane: idle
+            // connections are closed in the first quiet turn.
+            Drain::Idling { idle_until, until } if io.now() >= idle_until && !self.lane.heard => {
                 self.lane.drain = Drain::Finishing { until };
                 for conn in self.conns.iter_mut().flatten().filter(|conn| conn.is_idle()) {
                     self.lane.close(conn, io);
@@ -231,6 +237,7 @@ impl Program for Server {
 
     fn on_turn(&mut self, io: &mut Io) {
         self.lane.answering.end_turn(io.now());
+        self.lane.heard = false;
         if let Drain::Asked { idle_until, until } = self.lane.drain {
             self.lane.drain = Drain::Idling { idle_until, until };
         }

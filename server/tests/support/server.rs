@@ -1,6 +1,7 @@
 //! The real binary as a child process: started with ports of the kernel's choice, and ended with its test.
 
 use super::client::Client;
+use super::metrics::Metrics;
 use super::{PATIENCE, eventually};
 use net::address::Address;
 use std::io::{BufRead, BufReader, Read};
@@ -119,6 +120,12 @@ impl Server {
         eventually("it drains", || self.log().contains("draining"));
     }
 
+    /// Waits until it has read so many bytes in all: what was sent may still be on its way.
+    pub fn must_have_read(&self, bytes: usize) {
+        let received = || Metrics::of(self).sum("corelane_engine_received_bytes_total", &[]);
+        eventually("it has read what was sent", || received() >= bytes as f64);
+    }
+
     /// What it wrote to stderr so far.
     pub fn log(&self) -> String {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -152,6 +159,13 @@ impl Drop for Server {
         if thread::panicking() {
             eprintln!("the server wrote:\n{}", self.log());
         }
+    }
+}
+
+impl Ended {
+    /// What it complained of: stderr without the log's lines, which begin with a date.
+    pub fn complaint(&self) -> Vec<&str> {
+        self.stderr.lines().filter(|line| !line.starts_with("20")).collect()
     }
 }
 

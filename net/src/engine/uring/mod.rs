@@ -212,6 +212,8 @@ impl<P: Program> Lane<'_, P> {
                     self.open(listener, fd);
                 }
             }
+            // Closed by us.
+            Err(_) if self.listeners[listener].listener.is_none() => {}
             Err(error) if listen::is_out_of_descriptors(error) => {
                 if self.resume_at.is_none() {
                     self.stats.descriptor_pauses.one();
@@ -550,6 +552,8 @@ impl<P: Program> Lane<'_, P> {
             while let Some(fd) = listener.accept_waiting() {
                 self.open(index, fd);
             }
+            // The accept under way would hold the socket open until its cancel is submitted.
+            listener.refuse();
         }
         while let Some((listener, fd)) = self.parked.pop_front() {
             self.open(listener, fd);
