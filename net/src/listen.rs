@@ -4,6 +4,7 @@
 //! socket for a Unix path), configured so that accepted connections need no further call.
 
 use crate::address::Address;
+use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
@@ -30,7 +31,14 @@ impl Listener {
     /// The next connection that has been waiting, without waiting for one.
     pub(crate) fn accept_waiting(&self) -> Option<OwnedFd> {
         self.socket.set_nonblocking(true).ok()?;
-        self.accept().ok()
+        loop {
+            match self.accept() {
+                Ok(fd) => return Some(fd),
+                // One peer's trouble; the next may be fine.
+                Err(Errno::CONNABORTED | Errno::INTR) => {}
+                Err(_) => return None,
+            }
+        }
     }
 
     /// Refuses whoever connects from now on, although something may still hold the socket: else they would be

@@ -4,7 +4,7 @@
 
 use server::options::{self, Options};
 use server::serve::{self, Failure};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -39,6 +39,7 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> Result<(), Failure> {
     let running = serve::start(options)?;
     running.obey_signals(options.drain_delay.0)?;
-    println!("{running}");
+    // A closed stdout is no reason to end.
+    let _ = writeln!(std::io::stdout(), "{running}");
     running.wait()
 }

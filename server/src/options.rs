@@ -233,6 +233,16 @@ impl Options {
         if self.head_max.0 < 256 || self.head_max.0 > 1 << 20 {
             return wrong("--head-max must lie between 256B and 1MiB".to_owned());
         }
+        if self.target_max.0 == 0 {
+            return wrong("--target-max must be at least 1B: every request has a target".to_owned());
+        }
+        // A growing buffer holds up to twice what is in it.
+        let needed = self.body_max.0.saturating_add(self.head_max.0).saturating_mul(2);
+        if self.held_max.0 < needed {
+            return wrong(format!(
+                "--held-max must be at least {needed}B, twice --body-max and --head-max: else the largest request never fits"
+            ));
+        }
         if self.target_max.0 > self.head_max.0 {
             return wrong("--target-max is larger than --head-max, of which the target is a part".to_owned());
         }
@@ -469,6 +479,9 @@ mod tests {
             ["--busy-poll", "1s"],
             ["--idle-timeout", "0s"],
             ["--unsent-max", "1KiB"],
+            ["--held-max", "1MiB"],
+            ["--body-max", "200MiB"],
+            ["--target-max", "0"],
             ["--cores", "1-"],
             ["--listen", "localhost"],
             ["--body-max", "1 parsec"],

@@ -119,22 +119,23 @@ pub struct Fixed {
     pub route: Option<usize>,
     /// The status.
     pub status: Status,
-    /// The value of `Allow`, where the status needs one (RFC 9110, 10.2.1).
-    pub allow: Option<&'static str>,
+    /// The field that the status needs: `Allow` (RFC 9110, 10.2.1) or `Accept-Encoding` (RFC 9110, 15.5.16).
+    pub field: Option<(&'static str, &'static str)>,
     /// JSON; empty for 204.
     pub body: &'static str,
 }
 
 /// Finds who answers a request.
 pub fn judge(routes: &[Route], head: &Head<'_>) -> Verdict {
-    let fixed = |route, status, allow, body| Verdict::Fixed(Fixed { route, status, allow, body });
+    let fixed = |route, status, field, body| Verdict::Fixed(Fixed { route, status, field, body });
+    let allow = |methods| Some(("allow", methods));
     if head.method == Method::Connect {
         let body = r#"{"error":"CONNECT is for proxies, and this is none"}"#;
         return fixed(None, Status::NOT_IMPLEMENTED, None, body);
     }
     let path = decoded(head.target.path());
     if path.is_empty() {
-        return fixed(None, Status::NO_CONTENT, Some("GET, HEAD, POST, OPTIONS"), "");
+        return fixed(None, Status::NO_CONTENT, allow("GET, HEAD, POST, OPTIONS"), "");
     }
     let Some(index) = routes.iter().position(|route| route.path == path) else {
         let body = r#"{"error":"no such path; see the list of endpoints in the documentation"}"#;
@@ -142,11 +143,11 @@ pub fn judge(routes: &[Route], head: &Head<'_>) -> Verdict {
     };
     let route = &routes[index];
     if head.method == Method::Options {
-        return fixed(Some(index), Status::NO_CONTENT, Some(route.allow()), "");
+        return fixed(Some(index), Status::NO_CONTENT, allow(route.allow()), "");
     }
     if !route.permits(head.method) {
         let body = r#"{"error":"Invalid request method"}"#;
-        return fixed(Some(index), Status::METHOD_NOT_ALLOWED, Some(route.allow()), body);
+        return fixed(Some(index), Status::METHOD_NOT_ALLOWED, allow(route.allow()), body);
     }
     if route.method == Method::Post {
         if head.framing == Framing::None {
@@ -155,7 +156,8 @@ pub fn judge(routes: &[Route], head: &Head<'_>) -> Verdict {
         }
         if head.is_coded {
             let body = r#"{"error":"the body must not be coded: send it without Content-Encoding"}"#;
-            return fixed(Some(index), Status::UNSUPPORTED_MEDIA_TYPE, None, body);
+            let plain = Some(("accept-encoding", "identity"));
+            return fixed(Some(index), Status::UNSUPPORTED_MEDIA_TYPE, plain, body);
         }
         let is_empty = head.framing == Framing::Length(0);
         if !head.content_type.map_or(is_empty, is_json) {

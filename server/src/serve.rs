@@ -113,7 +113,15 @@ pub fn start(options: &Options) -> Result<Running, Failure> {
 pub fn start_with(options: &Options, routes: &'static [Route]) -> Result<Running, Failure> {
     let cores = options.cores.resolve().map_err(|e| Failure::CannotStart(format!("--cores: {e}")))?;
     let probe = options.engine.resolve().map_err(Failure::cannot_start)?;
-    listen::raise_descriptor_limit();
+    let descriptors = listen::raise_descriptor_limit();
+    let wanted = u64::from(options.connections_max) * cores.len() as u64;
+    if descriptors < wanted {
+        tracing::warn!(
+            descriptors,
+            wanted,
+            "fewer file descriptors than connections on all lanes: raise LimitNOFILE= (ulimit -n), or lower --connections-max"
+        );
+    }
     tracing::info!(engine = probe.engine.name(), why = probe.why, "engine chosen");
     let (addresses, doors) = doors(options, &cores)?;
     let shared = Shared::new(cores.len(), routes, probe.engine.name());

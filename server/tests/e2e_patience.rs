@@ -130,7 +130,7 @@ fn a_peer_that_goes_away_in_the_middle_is_forgotten(engine: &str) {
 }
 
 fn unfinished_requests_are_bounded_together(engine: &str) {
-    let server = Server::with_one_lane(engine, &["--held-max", "1MiB"]);
+    let server = Server::with_one_lane(engine, &["--held-max", "1MiB", "--body-max", "450kB"]);
     let request = post(&format!("{}{{\"a\":1,\"b\":2}}", " ".repeat(400_000)));
     let (first, rest) = request.split_at(300_000);
     let mut clients: Vec<Client> = (0..8).map(|_| server.connect()).collect();

@@ -13,9 +13,9 @@ use super::limits::Limits;
 use memchr::memchr;
 use std::mem;
 
-/// The most that a `Content-Length` alone makes us reserve. Beyond it memory grows with the bytes that came, so
-/// that announcing a large body costs the announcer as much as us.
-const RESERVE_BYTES_MAX: u64 = 32 * 1024;
+/// A body of which some has come makes us reserve this many times as much, at most what was announced: memory
+/// grows with the bytes that came, so that announcing a large body costs the announcer about as much as us.
+const RESERVE_TIMES: usize = 4;
 
 /// The reading half of a server's connection. Idle, it holds no memory besides itself.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub struct ServerConn {
     /// A cut head; or a whole head, and behind it what came of the body, decoded. Empty when idle.
     kept: Vec<u8>,
     reading: Reading,
+    /// What was refused began like a `HEAD` request.
+    refused_head: bool,
 }
 
 // A lane has one for each connection, idle ones too.
@@ -135,12 +137,12 @@ impl ServerConn {
     pub fn next<'s>(&'s mut self, input: &'s [u8], heads: &'s mut Heads) -> Result<Step<'s>, Refusal> {
         let Heads { limits, memo } = heads;
         self.free_handed();
-        let at = self.skip_empty_lines(input, limits).map_err(|refusal| self.refuse(refusal))?;
+        let at = self.skip_empty_lines(input, limits).map_err(|refusal| self.refuse(refusal, b""))?;
         let is_fresh = matches!(self.reading, Reading::Head { .. }) && self.kept.is_empty();
         let found = if !is_fresh {
             self.read(input, at, limits)
         } else if let Some((head, head_len)) =
-            memo.read(&input[at..], limits).map_err(|refusal| self.refuse(refusal))?
+            memo.read(&input[at..], limits).map_err(|refusal| self.refuse(refusal, &input[at..]))?
         {
             let body_at = at + head_len;
             // The usual case, and the fast path: all of the request lies in the input.
@@ -154,7 +156,7 @@ impl ServerConn {
             self.kept.extend_from_slice(&input[at..]);
             Ok(Found::More)
         };
-        let found = found.map_err(|refusal| self.refuse(refusal))?;
+        let found = found.map_err(|refusal| self.refuse(refusal, b""))?;
         self.hand_out(found, limits)
     }
 
@@ -181,7 +183,19 @@ impl ServerConn {
         self.kept.capacity()
     }
 
-    fn refuse(&mut self, refusal: Refusal) -> Refusal {
+    /// Frees what the last request kept, which the caller has seen by now; [`ServerConn::next`] does so too.
+    pub fn release(&mut self) {
+        self.free_handed();
+    }
+
+    /// The message that is cut, or was refused, is a `HEAD` request: its answer has no content (RFC 9110 §9.3.2).
+    pub fn asks_head(&self) -> bool {
+        self.refused_head || self.kept.starts_with(b"HEAD ")
+    }
+
+    /// `fresh`: the front of a message of which nothing is kept.
+    fn refuse(&mut self, refusal: Refusal, fresh: &[u8]) -> Refusal {
+        self.refused_head = self.asks_head() || fresh.starts_with(b"HEAD ");
         self.close();
         refusal
     }
@@ -298,7 +312,8 @@ impl ServerConn {
         let mut body = match head.framing {
             Framing::None | Framing::Length(0) => return Ok(Found::Request { head_len, used: at }),
             Framing::Length(length) => {
-                self.kept.reserve(length.min(RESERVE_BYTES_MAX) as usize);
+                let come = (input.len() - at) * RESERVE_TIMES;
+                self.kept.reserve(come.min(usize::try_from(length).unwrap_or(usize::MAX)));
                 Body::Length(length)
             }
             Framing::Chunked => Body::Chunked(Chunked::default()),

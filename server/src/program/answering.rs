@@ -90,15 +90,23 @@ impl Answering {
     }
 
     /// The last answer of a connection whose peer sent what is no request.
-    pub(super) fn refuse(&mut self, token: Token, queue: &mut Queue, refusal: Refusal, io: &mut Io) {
+    /// Like the other two below, `to_head`: it is a `HEAD` request's, and has no content.
+    pub(super) fn refuse(
+        &mut self,
+        token: Token,
+        queue: &mut Queue,
+        refusal: Refusal,
+        to_head: bool,
+        io: &mut Io,
+    ) {
         self.stats.refusals[refusal.reason().index()].one();
-        self.last_error(token, queue, refusal.status, refusal.why, io);
+        self.last_error(token, queue, refusal.status, refusal.why, to_head, io);
     }
 
     /// The answer to a peer that began a message and did not go on (RFC 9110, 15.5.9).
-    pub(super) fn time_out(&mut self, token: Token, queue: &mut Queue, io: &mut Io) {
+    pub(super) fn time_out(&mut self, token: Token, queue: &mut Queue, to_head: bool, io: &mut Io) {
         let why = "the rest of the request did not arrive in time: send it without long pauses";
-        self.last_error(token, queue, Status::REQUEST_TIMEOUT, why, io);
+        self.last_error(token, queue, Status::REQUEST_TIMEOUT, why, to_head, io);
     }
 
     /// A job's reply has come: renders it in its place, and sends what is first in line.
@@ -209,18 +217,18 @@ impl Answering {
     }
 
     /// The last answer of a connection whose cut request is one too many for the lane's memory.
-    pub(super) fn overloaded(&mut self, token: Token, queue: &mut Queue, io: &mut Io) {
+    pub(super) fn overloaded(&mut self, token: Token, queue: &mut Queue, to_head: bool, io: &mut Io) {
         let why =
             "too many unfinished requests are held already: try again, and send the request without pauses";
-        self.last_error(token, queue, Status::SERVICE_UNAVAILABLE, why, io);
+        self.last_error(token, queue, Status::SERVICE_UNAVAILABLE, why, to_head, io);
     }
 
     fn fixed(&mut self, token: Token, queue: &mut Queue, fixed: Fixed, manner: Manner, io: &mut Io) {
-        let Fixed { route, status, allow, body } = fixed;
+        let Fixed { route, status, field, body } = fixed;
         let date = self.date.at(io.wall().0);
-        let allow = allow.map(|methods| [("allow", methods)]);
+        let field = field.map(|field| [field]);
         let response = Response {
-            fields: allow.as_ref().map_or(&[], |field| field),
+            fields: field.as_ref().map_or(&[], |field| field),
             content_type: Some("application/json").filter(|_| !body.is_empty()),
             ..manner.response(status, "", body.as_bytes())
         };
@@ -229,10 +237,18 @@ impl Answering {
     }
 
     /// An error that no request stands behind; the connection closes after it.
-    fn last_error(&mut self, token: Token, queue: &mut Queue, status: Status, why: &str, io: &mut Io) {
+    fn last_error(
+        &mut self,
+        token: Token,
+        queue: &mut Queue,
+        status: Status,
+        why: &str,
+        omit_body: bool,
+        io: &mut Io,
+    ) {
         self.body.clear();
         error_body(&mut self.body, why);
-        let manner = Manner { persistence: Persistence::Close, omit_body: false };
+        let manner = Manner { persistence: Persistence::Close, omit_body };
         let date = self.date.at(io.wall().0);
         let response = manner.response(status, "application/json", &self.body);
         deliver(token, queue, io, |out| write::response(out, &response, date));

@@ -251,6 +251,7 @@ impl Lane {
         let mut answered = false;
         while conn.stage == Stage::Open {
             if conn.in_flight() >= self.settings.in_flight_max {
+                conn.http.release();
                 conn.keep(rest);
                 io.pause(conn.token);
                 break;
@@ -273,7 +274,7 @@ impl Lane {
                 }
                 Ok(Step::More) => break,
                 Err(refusal) => {
-                    self.answering.refuse(conn.token, &mut conn.queue, refusal, io);
+                    self.answering.refuse(conn.token, &mut conn.queue, refusal, conn.http.asks_head(), io);
                     self.close(conn, io);
                 }
             }
@@ -290,12 +291,11 @@ impl Lane {
         }
         self.held = self.held - conn.held + held;
         conn.held = held;
-        if held > 0 && self.held > self.settings.held_bytes_max {
+        let is_cut = matches!(conn.http.phase(), Phase::Head | Phase::Body);
+        if is_cut && self.held > self.settings.held_bytes_max {
             self.answering.stats.held_refusals.one();
-            self.answering.overloaded(conn.token, &mut conn.queue, io);
+            self.answering.overloaded(conn.token, &mut conn.queue, conn.http.asks_head(), io);
             self.close(conn, io);
-            self.held -= held;
-            conn.held = 0;
         }
     }
 
@@ -321,7 +321,7 @@ impl Lane {
         let is_last = self.drain != Drain::Off && conn.stage == Stage::Open && conn.is_last(ticket);
         self.answering.finish(conn.token, &mut conn.queue, ticket, reply, is_last, io);
         if is_last {
-            conn.http.close();
+            self.stop_reading(conn, io);
             conn.stage = Stage::Finishing;
         }
         match conn.stage {
@@ -355,16 +355,23 @@ impl Lane {
 
     /// Ends the connection when its answers are out. No request is read any more.
     fn close(&mut self, conn: &mut Conn, io: &mut Io) {
-        conn.http.close();
+        self.stop_reading(conn, io);
         if conn.queue.is_some() {
             conn.stage = Stage::Finishing;
-            io.resume(conn.token);
             return self.deadlines.clear(conn.token);
         }
         conn.stage = Stage::Closing;
         conn.sent_before = io.sent_so_far(conn.token);
         io.close(conn.token, Close::AfterFlush);
         self.deadlines.set(conn.token, LINGER, io.now());
+    }
+
+    /// What else comes is discarded, and what was kept of a request is freed.
+    fn stop_reading(&mut self, conn: &mut Conn, io: &mut Io) {
+        conn.http.close();
+        self.held -= conn.held;
+        conn.held = 0;
+        io.resume(conn.token);
     }
 
     fn on_timeout(&mut self, conn: &mut Conn, kind: u8, io: &mut Io) {
@@ -374,7 +381,7 @@ impl Lane {
         self.answering.stats.timeouts[usize::from(kind)].one();
         match (kind, conn.http.phase()) {
             (HEAD | BODY, Phase::Head | Phase::Body) => {
-                self.answering.time_out(conn.token, &mut conn.queue, io);
+                self.answering.time_out(conn.token, &mut conn.queue, conn.http.asks_head(), io);
                 self.close(conn, io);
             }
             // A peer that doesn't even take its answers gets no more time.
@@ -391,9 +398,14 @@ impl Lane {
         conn.sent_before = sent;
         match kind {
             // It is we who don't read its request, because of the answers that it has yet to take.
-            HEAD | BODY if unsent > 0 && io.is_over(conn.token) => Some(IDLE),
+            HEAD | BODY if unsent > 0 && io.is_over(conn.token) => {
+                conn.phase = Phase::Idle;
+                Some(IDLE)
+            }
+            // A large send buffer opens in large steps: a few seconds don't show whether the peer reads.
+            LINGER if unsent > 0 => Some(IDLE),
             // It takes its output, slowly: the same time again.
-            IDLE | LINGER if takes => Some(kind),
+            IDLE if takes => Some(IDLE),
             _ => None,
         }
     }

@@ -90,8 +90,12 @@ struct Conn {
     connecting: Option<OpId>,
     /// We have shut down our side.
     shut: bool,
-    /// Arrived while the program did not want bytes.
+    /// Arrived while the program did not want bytes; the first `held_from` of them are delivered.
     held: Vec<u8>,
+    held_from: usize,
+    /// Has been over its limit: from then on one piece is received at a time, as a multishot receive may bring
+    /// a whole ring of buffers before its cancel is seen.
+    careful: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -254,6 +258,8 @@ impl<P: Program> Lane<'_, P> {
             connecting: None,
             shut: false,
             held: Vec::new(),
+            held_from: 0,
+            careful: false,
         });
     }
 
@@ -401,14 +407,21 @@ impl<P: Program> Lane<'_, P> {
                 conn.receiving = Receiving::Cancelling(id);
                 self.ring.cancel(id, self.stats);
                 if self.io.is_held_back(token) {
+                    conn.careful = true;
                     self.stats.backpressure_pauses.one();
                 }
             }
             return;
         }
         if !conn.held.is_empty() {
-            let held = std::mem::take(&mut conn.held);
-            self.program.on_bytes(token, &held, &mut self.io);
+            let from = conn.held_from;
+            let end = conn.held.len().min(from + self.settings.receive_buffer_bytes);
+            self.program.on_bytes(token, &conn.held[from..end], &mut self.io);
+            conn.held_from = end;
+            if end == conn.held.len() {
+                conn.held = Vec::new();
+                conn.held_from = 0;
+            }
             // What the program appended comes first, and it may have changed its mind about reading.
             self.io.touch(token);
             return;
@@ -427,7 +440,11 @@ impl<P: Program> Lane<'_, P> {
     fn arm(&mut self, token: Token) {
         let Some(conn) = conn(&mut self.conns, token) else { return };
         if conn.receiving == Receiving::Off {
-            conn.receiving = Receiving::Armed(self.ring.receive(token, conn.fd.as_fd(), self.stats));
+            let id = match conn.careful {
+                true => self.ring.receive_once(token, conn.fd.as_fd(), self.stats),
+                false => self.ring.receive(token, conn.fd.as_fd(), self.stats),
+            };
+            conn.receiving = Receiving::Armed(id);
         }
     }
 

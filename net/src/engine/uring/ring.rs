@@ -132,6 +132,14 @@ impl Ring {
         self.push(Op { kind: Kind::Receive, token: Some(token), owned: Owned::Nothing }, entry, stats)
     }
 
+    /// Receives once, into a lent buffer.
+    pub(super) fn receive_once(&mut self, token: Token, fd: BorrowedFd<'_>, stats: &EngineStats) -> OpId {
+        // Length 0: as much as the buffer holds.
+        let entry = opcode::Recv::new(Fd(fd.as_raw_fd()), std::ptr::null_mut(), 0).buf_group(GROUP).build();
+        let entry = entry.flags(squeue::Flags::BUFFER_SELECT);
+        self.push(Op { kind: Kind::Receive, token: Some(token), owned: Owned::Nothing }, entry, stats)
+    }
+
     /// Sends `bytes[from..]`; the buffer comes back with the completion.
     pub(super) fn send(
         &mut self,
