@@ -11,10 +11,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`. A steered listener
 /// doesn't spill over to its neighbours, so this is large.
 pub const BACKLOG: i32 = 4096;
+
+/// How often, and how far apart, an address is tried that seems to be taken.
+const BUSY_TRIES: u32 = 10;
+const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
 /// A listening socket of one lane.
 pub struct Listener {
@@ -83,7 +88,7 @@ pub fn listen(address: &Address, lanes: usize) -> io::Result<Vec<Listener>> {
 
 fn listen_tcp(address: SocketAddr, lanes: usize) -> io::Result<Vec<Listener>> {
     if address.port() != 0 {
-        drop(tcp_socket(address, false)?);
+        must_be_free(address)?;
     }
     let mut listeners = Vec::with_capacity(lanes);
     let mut address = address;
@@ -97,6 +102,19 @@ fn listen_tcp(address: SocketAddr, lanes: usize) -> io::Result<Vec<Listener>> {
         listeners.push(Listener { socket, address: Address::Tcp(address) });
     }
     Ok(listeners)
+}
+
+/// Fails if somebody listens on `address`, although SO_REUSEPORT would let us join in. The ring of a process that was
+/// just killed holds its listeners a moment longer than the process lived: that is waited for.
+fn must_be_free(address: SocketAddr) -> io::Result<()> {
+    let mut tries = 0;
+    loop {
+        match tcp_socket(address, false) {
+            Err(error) if error.raw_os_error() == Some(libc::EADDRINUSE) && tries < BUSY_TRIES => tries += 1,
+            result => return result.map(drop),
+        }
+        std::thread::sleep(BUSY_PAUSE);
+    }
 }
 
 /// A bound TCP socket.

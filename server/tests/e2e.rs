@@ -18,6 +18,8 @@ each_engine! {
     what_leaves_the_framing_in_doubt_is_refused_and_closed
     health_and_readiness_are_answered
     head_has_the_length_and_no_body
+    a_refused_head_has_no_body_either
+    a_request_that_waits_for_its_turn_is_answered_once
     http_1_0_closes_unless_asked_to_keep_the_connection
     a_connection_is_closed_when_the_client_says_so
     a_thousand_pipelined_requests_are_answered_in_order
@@ -172,6 +174,33 @@ fn head_has_the_length_and_no_body(engine: &str) {
         assert_eq!(head.field("content-type"), whole.field("content-type"), "{path}");
     }
     // A byte of a body would stand before this answer.
+    client.must_serve();
+}
+
+fn a_refused_head_has_no_body_either(engine: &str) {
+    let server = Server::start(engine, &[]);
+    for (request, status) in [
+        ("HEAD / HTTP/1.1\r\n\r\n", 400),
+        ("HEAD /healthz HTTP/1.1\r\nHost: h\r\nContent-Length: 9999999\r\n\r\n", 413),
+        ("HEAD /healthz HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", 400),
+    ] {
+        let mut client = server.connect();
+        client.send(request);
+        assert_eq!(client.answer_without_body().status, status, "{request}");
+        client.must_end();
+    }
+}
+
+/// Its bytes are no unfinished request's, although they are still there.
+fn a_request_that_waits_for_its_turn_is_answered_once(engine: &str) {
+    let options = ["--body-max", "68KiB", "--held-max", "170KiB", "--in-flight-max", "1"];
+    let server = Server::with_one_lane(engine, &options);
+    let mut client = server.connect();
+    let request = post(&format!("{}{{\"a\":1,\"b\":2}}", " ".repeat(66_500)));
+    for cut in [0..40_000, 40_000..60_000, 60_000..65_000, 65_000..request.len()] {
+        client.send(&request[cut]);
+    }
+    assert_eq!(client.answer().text(), sum(1, 2));
     client.must_serve();
 }
 

@@ -62,6 +62,8 @@ pub(crate) struct Client {
     http: ClientConn,
     last_status: Option<u16>,
     told_to_close: bool,
+    /// What the request asked for of which half was sent.
+    cut: Asked,
     resume: Option<(Time, Token)>,
     ended: Option<End>,
 }
@@ -79,6 +81,7 @@ impl Client {
             http: ClientConn::new(),
             last_status: None,
             told_to_close: false,
+            cut: Asked::Other,
             resume: None,
             ended: None,
         }
@@ -106,6 +109,7 @@ impl Client {
         while let Some((bytes, expected)) = self.requests.pop_front() {
             if self.manners == Manners::StopsInside {
                 io.out(token).extend_from_slice(&bytes[..bytes.len() / 2]);
+                self.cut = expected.asked;
                 return self.requests.clear();
             }
             io.out(token).extend_from_slice(&bytes);
@@ -150,7 +154,7 @@ impl Program for Client {
         }
         let mut rest = bytes;
         loop {
-            let asked = self.expected.front().map_or(Asked::Other, |expected| expected.asked);
+            let asked = self.expected.front().map_or(self.cut, |expected| expected.asked);
             let step = self.http.next(rest, asked, &Limits::default());
             match step.unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(rest))) {
                 ResponseStep::More => break,
