@@ -15,9 +15,21 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Options in the documents that belong to others: cargo, curl.
-const FOREIGN: &[&str] =
-    &["--release", "--workspace", "--example", "--no-default-features", "--features", "--json"];
+/// Options in the documents that belong to others: cargo, curl, our own `bench`.
+const FOREIGN: &[&str] = &[
+    "--release",
+    "--workspace",
+    "--example",
+    "--no-default-features",
+    "--features",
+    "--json",
+    "--manifest-path",
+    "--bench",
+    "--pipeline",
+    "--quick",
+    "--rounds",
+    "--seconds",
+];
 
 /// With the default as `--check` shows it, which is how it stands in the sample.
 const SAMPLE: &str = "server/deploy/corelane.toml";
