@@ -33,17 +33,17 @@ impl Listener {
         &self.address
     }
 
-    /// The next connection that has been waiting, without waiting for one.
-    pub(crate) fn accept_waiting(&self) -> Option<OwnedFd> {
-        self.socket.set_nonblocking(true).ok()?;
-        loop {
-            match self.accept() {
-                Ok(fd) => return Some(fd),
-                // One peer's trouble; the next may be fine.
-                Err(Errno::CONNABORTED | Errno::INTR) => {}
-                Err(_) => return None,
-            }
-        }
+    /// The connections that have been waiting, without waiting for more: at most as many as a backlog holds, so that
+    /// peers who keep connecting can't hold a lane that wants to end.
+    pub(crate) fn accept_backlog(&self) -> impl Iterator<Item = OwnedFd> {
+        let ready = self.socket.set_nonblocking(true).is_ok();
+        let tries = if ready { 0..BACKLOG } else { 0..0 };
+        let accepted = tries.map(|_| self.accept()).take_while(|result| match result {
+            // One peer's trouble; the next may be fine.
+            Ok(_) | Err(Errno::CONNABORTED | Errno::INTR) => true,
+            Err(_) => false,
+        });
+        accepted.filter_map(Result::ok)
     }
 
     /// Refuses whoever connects from now on, although something may still hold the socket: else they would be

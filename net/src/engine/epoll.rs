@@ -532,7 +532,7 @@ impl<P: Program> Lane<'_, P> {
     fn close_listeners(&mut self) -> Result<(), Failure> {
         self.disarm_listeners()?;
         for (index, door) in std::mem::take(&mut self.listeners).into_iter().enumerate() {
-            while let Some(fd) = door.listener.accept_waiting() {
+            for fd in door.listener.accept_backlog() {
                 self.open(index, fd);
             }
         }

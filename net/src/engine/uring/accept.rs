@@ -87,7 +87,7 @@ impl<P: Program> Lane<'_, P> {
         self.cancel_accepts(false);
         for index in 0..self.listeners.len() {
             let Some(listener) = self.listeners[index].listener.take() else { continue };
-            while let Some(fd) = listener.accept_waiting() {
+            for fd in listener.accept_backlog() {
                 self.open(index, fd);
             }
             // The accept under way would hold the socket open until its cancel is submitted.
