@@ -2,7 +2,8 @@
 //!
 //! [`http1`] turns bytes into messages and messages into bytes: no socket, no clock, no unsafe code.
 //! [`engine`] owns sockets and drives a [`engine::Program`]: no HTTP, no policy.
-//! The rest puts one engine on each core: [`percore`], [`listen`], [`mailbox`], [`signals`], [`stats`].
+//! The rest puts one engine on each core: [`percore`], [`listen`], [`mailbox`], [`signals`], [`stats`]; [`command_line`]
+//! has the values that their flags share.
 
 pub mod address;
 pub mod deadlines;
@@ -12,6 +13,8 @@ pub mod mailbox;
 pub mod stats;
 pub mod time;
 
+#[cfg(feature = "command-line")]
+pub mod command_line;
 #[cfg(feature = "os")]
 pub mod listen;
 #[cfg(feature = "os")]

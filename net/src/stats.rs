@@ -113,6 +113,8 @@ cells! {
         spins,
         /// Of those, waits that the spin ended.
         spin_hits,
+        /// Nanoseconds spent in spins and in watching for deadlines: time on the CPU that is not work.
+        spin_nanoseconds,
     }
 }
 

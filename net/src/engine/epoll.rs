@@ -4,7 +4,7 @@
 //! [`Io`] is written at once. Edge-triggered, registered once per connection, so that a request costs one
 //! read and one write. Never: reads a connection whose program doesn't want bytes.
 
-use super::os::{DESCRIPTOR_PAUSE, Spin};
+use super::os::{DESCRIPTOR_PAUSE, Spin, Until};
 use super::{Accepting, Close, Connect, End, Failure, Io, Opened, Program, Settings, Token};
 use crate::listen::{self, Listener};
 use crate::mailbox::Mailbox;
@@ -24,6 +24,8 @@ const EVENTS: usize = 1024;
 const READS_PER_TURN: usize = 16;
 /// Writes of one connection in one turn: nor must a program that makes more output whenever some is taken.
 const WRITES_PER_TURN: usize = 16;
+/// `epoll_wait` takes milliseconds, and `mio` rounds up.
+const SLEEP_GRAIN: Duration = Duration::from_millis(1);
 /// Accepts in one turn from one listener, for the same reason.
 const ACCEPTS_PER_TURN: usize = 256;
 /// The receive buffer that the connections of a lane share, in units of `receive_buffer_bytes`.
@@ -164,11 +166,23 @@ impl<P: Program> Lane<'_, P> {
             return self.poll(events, Some(Duration::ZERO));
         }
         let due = [self.program.next_deadline(), self.resume_at].into_iter().flatten().min();
-        let wait = due.map(|due| due.since(self.io.now()));
+        // What was sent since the clock was read took its time; only a watched deadline is worth another look.
+        let is_watched = due.is_some() && !self.settings.deadline_watch.is_zero();
+        let now = if is_watched { real::now() } else { self.io.now() };
+        let wait = due.map(|due| due.since(now));
+        match self.settings.until(wait, SLEEP_GRAIN) {
+            Until::Watch(time) => self.spin_for(time, events).map(drop),
+            Until::Sleep(wait) => self.sleep(wait, events),
+        }
+    }
+
+    fn sleep(&mut self, wait: Option<Duration>, events: &mut Events) -> Result<(), Failure> {
         if let Some(budget) = self.spin.next() {
+            self.stats.spins.one();
             let found = self.spin_for(budget.min(wait.unwrap_or(budget)), events)?;
             self.spin.ended(found);
             if found {
+                self.stats.spin_hits.one();
                 return Ok(());
             }
         }
@@ -177,16 +191,13 @@ impl<P: Program> Lane<'_, P> {
 
     /// Polls without sleeping for at most `budget`.
     fn spin_for(&mut self, budget: Duration, events: &mut Events) -> Result<bool, Failure> {
-        self.stats.spins.one();
-        let end = real::now() + budget;
+        let begin = real::now();
         loop {
             self.poll(events, Some(Duration::ZERO))?;
-            if !events.is_empty() {
-                self.stats.spin_hits.one();
-                return Ok(true);
-            }
-            if real::now() >= end {
-                return Ok(false);
+            let (found, spent) = (!events.is_empty(), real::now() - begin);
+            if found || spent >= budget {
+                self.stats.spin_nanoseconds.add(spent.as_nanos() as u64);
+                return Ok(found);
             }
         }
     }

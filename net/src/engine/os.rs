@@ -101,6 +101,9 @@ pub struct Settings {
     /// How long to spin for the next event before sleeping; `None` sleeps at once. Adaptive: a lane whose
     /// spins find nothing tries ever more rarely.
     pub busy_poll: Option<Duration>,
+    /// How long before a deadline to stop sleeping and watch the clock: what a timer and a wake-up are late by.
+    /// Zero leaves it to the timer. A lane whose deadlines are closer than this never sleeps.
+    pub deadline_watch: Duration,
     /// Size of one receive buffer. One request of a common client fits.
     pub receive_buffer_bytes: usize,
     /// uring: receive buffers of a lane, a power of two; what one turn can hold unread.
@@ -119,12 +122,38 @@ impl Settings {
     }
 }
 
+/// What to do until the next deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Sleep until something happens, at most so long; `None` for ever.
+    Sleep(Option<Duration>),
+    /// Watch for what happens, so long.
+    Watch(Duration),
+}
+
+impl Settings {
+    /// How to spend the time up to a deadline, when a sleep is a whole number of `grains`.
+    pub(crate) fn until(&self, wait: Option<Duration>, grain: Duration) -> Until {
+        match wait {
+            Some(wait) if !self.deadline_watch.is_zero() => {
+                let sleep = wait.saturating_sub(self.deadline_watch).as_nanos() as u64;
+                match sleep - sleep % grain.as_nanos() as u64 {
+                    0 => Until::Watch(wait),
+                    sleep => Until::Sleep(Some(Duration::from_nanos(sleep))),
+                }
+            }
+            wait => Until::Sleep(wait),
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
             connections_max: 20_000,
             unsent_bytes_max: 256 * 1024,
             busy_poll: None,
+            deadline_watch: Duration::ZERO,
             receive_buffer_bytes: 4 * 1024,
             receive_buffers: 256,
         }
@@ -227,6 +256,24 @@ impl Spin {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_deadline_is_slept_towards_and_watched_when_it_is_near() {
+        let us = Duration::from_micros;
+        let settings = Settings { deadline_watch: us(80), ..Settings::default() };
+        for (wait, grain, until) in [
+            (None, us(1), Until::Sleep(None)),
+            (Some(us(1000)), us(1), Until::Sleep(Some(us(920)))),
+            (Some(us(80)), us(1), Until::Watch(us(80))),
+            (Some(us(0)), us(1), Until::Watch(us(0))),
+            (Some(us(1000)), us(1000), Until::Watch(us(1000))),
+            (Some(us(2079)), us(1000), Until::Sleep(Some(us(1000)))),
+        ] {
+            assert_eq!(settings.until(wait, grain), until, "{wait:?} {grain:?}");
+            let unset = Settings::default();
+            assert_eq!(unset.until(wait, grain), Until::Sleep(wait), "{wait:?}");
+        }
+    }
 
     #[test]
     fn spinning_that_finds_nothing_becomes_rare_and_one_find_brings_it_back() {

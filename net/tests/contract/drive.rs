@@ -31,6 +31,7 @@ pub(crate) struct Tune {
     pub(crate) receive_buffer_bytes: usize,
     pub(crate) receive_buffers: u16,
     pub(crate) busy_poll: Option<Duration>,
+    pub(crate) deadline_watch: Duration,
     pub(crate) unix: bool,
     pub(crate) mails_max: usize,
 }
@@ -43,6 +44,7 @@ impl Default for Tune {
             receive_buffer_bytes: 4096,
             receive_buffers: 64,
             busy_poll: None,
+            deadline_watch: Duration::ZERO,
             unix: false,
             mails_max: 16,
         }
@@ -96,6 +98,11 @@ impl On {
 
     pub(crate) fn is_sim(&self) -> bool {
         matches!(self, On::Sim(..))
+    }
+
+    /// Whether time passes by itself.
+    pub(crate) fn is_kernel(&self) -> bool {
+        !matches!(self, On::Sim(..))
     }
 
     #[cfg(feature = "uring")]
@@ -211,6 +218,7 @@ mod kernel {
             connections_max: tune.connections_max,
             unsent_bytes_max: tune.unsent_bytes_max,
             busy_poll: tune.busy_poll,
+            deadline_watch: tune.deadline_watch,
             receive_buffer_bytes: tune.receive_buffer_bytes,
             receive_buffers: tune.receive_buffers,
         }

@@ -11,8 +11,13 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 pub(crate) fn deadlines_fire_in_time_order_and_never_early(on: &On) {
-    let ran = run(on, &Tune::default(), Clock { due: vec![], fired: 0 });
-    assert_eq!(ran.case.fired, 40);
+    for deadline_watch in [Duration::ZERO, Duration::from_micros(500)] {
+        let tune = Tune { deadline_watch, ..Tune::default() };
+        let ran = run(on, &tune, Clock { due: vec![], fired: 0 });
+        assert_eq!(ran.case.fired, 40);
+        let watched = ran.stats["spin_nanoseconds"] > 0;
+        assert_eq!(watched, on.is_kernel() && !deadline_watch.is_zero());
+    }
 }
 
 #[derive(Debug)]

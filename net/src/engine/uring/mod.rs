@@ -9,7 +9,7 @@ mod accept;
 mod ring;
 
 use self::ring::{Completion, Kind, OpId, Ring};
-use super::os::Spin;
+use super::os::{Spin, Until};
 use super::{Close, Connect, End, Failure, Io, Opened, Program, Settings, Token};
 use crate::listen::{self, Listener};
 use crate::mailbox::Mailbox;
@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// Looks at shared memory between two looks at the clock, while spinning.
 const LOOKS_PER_CLOCK: usize = 32;
+/// A timed wait takes nanoseconds; a shorter one than this is over before the call returns.
+const SLEEP_GRAIN: Duration = Duration::from_micros(5);
 
 /// Whether this engine works here: the set-up, a no-op and a multishot receive.
 pub(super) fn probe() -> Result<(), Failure> {
@@ -154,11 +156,23 @@ impl<P: Program> Lane<'_, P> {
             true => Some(Duration::ZERO),
             false => due.map(|due| due.since(real::now())),
         };
-        if wait != Some(Duration::ZERO)
-            && let Some(budget) = self.spin.next()
-        {
+        match self.settings.until(wait, SLEEP_GRAIN) {
+            _ if wait == Some(Duration::ZERO) => self.ring.enter(wait, self.stats),
+            Until::Watch(time) => {
+                self.ring.enter(Some(Duration::ZERO), self.stats)?;
+                if self.ring.collected() == 0 && self.spin_for(time) {
+                    self.ring.enter(Some(Duration::ZERO), self.stats)?;
+                }
+                Ok(())
+            }
+            Until::Sleep(wait) => self.sleep(wait),
+        }
+    }
+
+    fn sleep(&mut self, wait: Option<Duration>) -> Result<(), Failure> {
+        if let Some(budget) = self.spin.next() {
             self.ring.enter(Some(Duration::ZERO), self.stats)?;
-            let found = self.ring.collected() > 0 || self.spin_for(budget.min(wait.unwrap_or(budget)));
+            let found = self.ring.collected() > 0 || self.busy_poll(budget.min(wait.unwrap_or(budget)));
             self.spin.ended(found);
             if self.ring.collected() > 0 {
                 return Ok(());
@@ -167,20 +181,27 @@ impl<P: Program> Lane<'_, P> {
         self.ring.enter(wait, self.stats)
     }
 
+    fn busy_poll(&mut self, budget: Duration) -> bool {
+        self.stats.spins.one();
+        let found = self.spin_for(budget);
+        if found {
+            self.stats.spin_hits.one();
+        }
+        found
+    }
+
     /// Watches the ring's shared memory for at most `budget`.
     fn spin_for(&mut self, budget: Duration) -> bool {
-        self.stats.spins.one();
-        let end = real::now() + budget;
+        let begin = real::now();
         loop {
-            for _ in 0..LOOKS_PER_CLOCK {
-                if self.ring.is_ready() {
-                    self.stats.spin_hits.one();
-                    return true;
-                }
+            let found = (0..LOOKS_PER_CLOCK).any(|_| {
                 std::hint::spin_loop();
-            }
-            if real::now() >= end {
-                return false;
+                self.ring.is_ready()
+            });
+            let spent = real::now() - begin;
+            if found || spent >= budget {
+                self.stats.spin_nanoseconds.add(spent.as_nanos() as u64);
+                return found;
             }
         }
     }
