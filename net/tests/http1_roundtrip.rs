@@ -2,8 +2,8 @@
 
 use net::http1::write::{self, BodySpec, RequestSpec};
 use net::http1::{
-    Asked, ClientConn, DateCache, Framing, Heads, Limits, Persistence, Phase, Request, ResponseStep,
-    ServerConn, Status, Step,
+    Asked, ClientConn, DateCache, Framing, Heads, Limits, Persistence, Phase, Request, ResponseHeads,
+    ResponseStep, ServerConn, Status, Step,
 };
 use proptest::prelude::*;
 
@@ -128,11 +128,11 @@ proptest! {
 
         let asked = if answer.to_head { Asked::Head } else { Asked::Other };
         let has_body = !answer.to_head && !matches!(answer.status.code(), 204 | 205 | 304);
-        let mut conn = ClientConn::new();
+        let (mut conn, mut heads) = (ClientConn::new(), ResponseHeads::new(Limits::default()));
         let mut count = 0;
         for piece in pieces(&wire, &cuts) {
             let mut rest = piece;
-            while let ResponseStep::Response { response, used } = conn.next(rest, asked, &Limits::default()).unwrap() {
+            while let ResponseStep::Response { response, used } = conn.next(rest, asked, &mut heads).unwrap() {
                 rest = &rest[used..];
                 count += 1;
                 prop_assert_eq!(response.head.status, answer.status);
@@ -158,10 +158,10 @@ proptest! {
             write::chunk(&mut wire, part);
         }
         wire.extend_from_slice(write::LAST_CHUNK);
-        let mut conn = ClientConn::new();
+        let (mut conn, mut heads) = (ClientConn::new(), ResponseHeads::new(Limits::default()));
         let mut bodies = Vec::new();
         for piece in pieces(&wire, &cuts) {
-            let step = conn.next(piece, Asked::Other, &Limits::default()).unwrap();
+            let step = conn.next(piece, Asked::Other, &mut heads).unwrap();
             if let ResponseStep::Response { response, used } = step {
                 prop_assert_eq!(used, piece.len());
                 bodies.push(response.body.to_vec());
@@ -319,13 +319,12 @@ fn server_log(bytes: &[u8], cuts: &[usize], limits: &Limits) -> Vec<String> {
 }
 
 fn client_log(bytes: &[u8], cuts: &[usize]) -> Vec<String> {
-    let limits = tight();
-    let mut conn = ClientConn::new();
+    let (mut conn, mut heads) = (ClientConn::new(), ResponseHeads::new(tight()));
     let mut log = Vec::new();
     for piece in pieces(bytes, cuts) {
         let mut rest = piece;
         loop {
-            match conn.next(rest, Asked::Other, &limits) {
+            match conn.next(rest, Asked::Other, &mut heads) {
                 Ok(ResponseStep::More) => break,
                 Ok(ResponseStep::Interim { head, used }) => {
                     log.push(format!("{head:?}"));
@@ -340,7 +339,7 @@ fn client_log(bytes: &[u8], cuts: &[usize]) -> Vec<String> {
         }
         assert!(conn.kept_bytes() <= 512, "{} bytes are kept", conn.kept_bytes());
     }
-    log.push(format!("{:?} {:?}", conn.phase(), conn.end(&limits)));
+    log.push(format!("{:?} {:?}", conn.phase(), conn.end(&heads)));
     log
 }
 

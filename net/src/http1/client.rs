@@ -9,6 +9,7 @@ use super::framing::ResponseFraming;
 use super::limits::Limits;
 pub use super::response_head::ResponseHead;
 use super::response_head::parse;
+use super::response_heads::ResponseHeads;
 use super::server::Phase;
 use super::status::Status;
 use memchr::memchr;
@@ -126,6 +127,7 @@ impl ClientConn {
     /// Reads the next response from the front of `input`, which are the bytes behind those taken so far. `asked` is about
     /// the oldest request without a final response: don't call with bytes when there is none.
     ///
+    /// `heads` belongs to the lane, and remembers for all of its connections.
     /// After a response with `keep_alive == false` or an error, it says `More` and takes everything.
     ///
     /// # Errors
@@ -134,14 +136,15 @@ impl ClientConn {
         &'s mut self,
         input: &'s [u8],
         asked: Asked,
-        limits: &Limits,
+        heads: &'s mut ResponseHeads,
     ) -> Result<ResponseStep<'s>, ClientError> {
+        let ResponseHeads { limits, memo } = heads;
         self.free_handed();
         let is_fresh = matches!(self.reading, Reading::Head) && self.kept.is_empty();
         let kept = if !is_fresh {
             self.read(input, asked, limits)
         } else if let Some((head, head_len)) =
-            parse(input, asked, limits).map_err(|refusal| self.refuse(refusal))?
+            memo.read(input, asked, limits).map_err(|refusal| self.refuse(refusal))?
         {
             // The usual case, and the fast path: all of the response lies in the input.
             if let Some(body) = whole_body(head.framing, &input[head_len..]) {
@@ -167,11 +170,11 @@ impl ClientConn {
     ///
     /// # Errors
     /// The connection ended inside a response.
-    pub fn end(&mut self, limits: &Limits) -> Result<Option<Response<'_>>, ClientError> {
+    pub fn end(&mut self, heads: &ResponseHeads) -> Result<Option<Response<'_>>, ClientError> {
         let inside = !self.kept.is_empty();
         match std::mem::replace(&mut self.reading, Reading::Closed) {
             Reading::Body { head_len, asked, body: Body::UntilClose(_) } => {
-                Ok(Some(of_kept(&self.kept, head_len, asked, limits)?))
+                Ok(Some(of_kept(&self.kept, head_len, asked, heads.limits())?))
             }
             Reading::Body { .. } => Err(ClientError::CutShort("the connection ended inside a body")),
             Reading::Head if inside => Err(ClientError::CutShort("the connection ended inside a head")),

@@ -2,7 +2,8 @@
 //!
 //! A client sends the same head again and again, but for its `Content-Length`. In: bytes. Out: the head in front of
 //! them, either remembered, when the very same bytes were parsed before (the same limits give them the same verdict),
-//! or parsed now. Never: remembers a head that was refused, or more than a few.
+//! or parsed now. Never: remembers a head that was refused, or more than a few. `response_heads.rs` is the same for the
+//! client's role, of the same parts.
 
 use super::error::Refusal;
 use super::fields::Fields;
@@ -40,7 +41,7 @@ impl Heads {
 /// The heads that were read last.
 #[derive(Debug, Default)]
 pub(super) struct Memo {
-    places: [Remembered; PLACES],
+    places: [Remembered<Parsed>; PLACES],
 }
 
 impl Memo {
@@ -56,22 +57,74 @@ impl Memo {
         // One request is often all there is, and then its length tells apart what differs by its body's length.
         let place = &mut self.places[bytes.len() % PLACES];
         if place.is_front_of(bytes) {
-            return Ok(place.head().map(|head| (head, place.text.len())));
+            return Ok(head_of(place));
         }
         let read = head::parse(bytes, limits)?;
         if let Some((head, len)) = read {
-            place.learn(&head, &bytes[..len]);
+            learn(place, &head, &bytes[..len]);
         }
         Ok(read)
     }
 }
 
-/// One head: its text, and where in it things are.
-#[derive(Debug, Default)]
-struct Remembered {
+/// One head that was parsed before: its text, and what it means, as offsets into it.
+#[derive(Debug)]
+pub(super) struct Remembered<P> {
     /// Empty: nothing is remembered.
     text: String,
-    parsed: Option<Parsed>,
+    parsed: Option<P>,
+}
+
+impl<P> Default for Remembered<P> {
+    fn default() -> Remembered<P> {
+        Remembered { text: String::new(), parsed: None }
+    }
+}
+
+impl<P> Remembered<P> {
+    pub(super) fn is_front_of(&self, bytes: &[u8]) -> bool {
+        !self.text.is_empty() && bytes.starts_with(self.text.as_bytes())
+    }
+
+    /// The bytes, and what they mean.
+    pub(super) fn known(&self) -> Option<(&str, &P)> {
+        self.parsed.as_ref().map(|parsed| (&self.text[..], parsed))
+    }
+
+    /// Remembers the head `bytes` in place of the last one; it must be [memorable](is_memorable).
+    pub(super) fn learn(&mut self, bytes: &[u8], parsed: P) {
+        self.parsed = Some(parsed);
+        self.text.clear();
+        self.text.extend(str::from_utf8(bytes));
+    }
+}
+
+/// Is it of the usual size, and of ASCII?
+pub(super) fn is_memorable(head: &[u8]) -> bool {
+    head.len() <= REMEMBERED_BYTES_MAX && head.is_ascii()
+}
+
+/// A part of a remembered text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Piece {
+    at: u16,
+    end: u16,
+}
+
+impl Piece {
+    /// Where `part` lies in the head `whole`, which must be [memorable](is_memorable).
+    pub(super) fn of(part: &[u8], whole: &[u8]) -> Piece {
+        let at = part.as_ptr().addr() - whole.as_ptr().addr();
+        Piece { at: at as u16, end: (at + part.len()) as u16 }
+    }
+
+    pub(super) fn at(self) -> u16 {
+        self.at
+    }
+
+    pub(super) fn range(self) -> Range<usize> {
+        usize::from(self.at)..usize::from(self.end)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -89,71 +142,49 @@ struct Parsed {
     fields: Piece,
 }
 
-/// A part of the text.
-#[derive(Clone, Copy, Debug)]
-struct Piece {
-    at: u16,
-    end: u16,
+/// The head that is remembered, borrowed from its text: it is the same as the bytes that came.
+fn head_of(place: &Remembered<Parsed>) -> Option<(Head<'_>, usize)> {
+    let (known, parsed) = place.known()?;
+    let text = |piece: Piece| &known[piece.range()];
+    let bytes = |piece: Piece| &known.as_bytes()[piece.range()];
+    let head = Head {
+        method: parsed.method,
+        target: Target::Origin { path: text(parsed.path), query: parsed.query.map(text) },
+        version: parsed.version,
+        keep_alive: parsed.keep_alive,
+        expects_continue: parsed.expects_continue,
+        framing: parsed.framing,
+        content_type: parsed.content_type.map(bytes),
+        is_coded: parsed.is_coded,
+        host: parsed.host.map(bytes),
+        fields: Fields::of_valid(bytes(parsed.fields)),
+    };
+    Some((head, known.len()))
 }
 
-impl Remembered {
-    fn is_front_of(&self, bytes: &[u8]) -> bool {
-        !self.text.is_empty() && bytes.starts_with(self.text.as_bytes())
+/// Remembers a head of the usual kind: a method by name, a target in origin form.
+fn learn(place: &mut Remembered<Parsed>, head: &Head<'_>, bytes: &[u8]) {
+    let (Some(method), Target::Origin { path, query }) = (head.method.named(), head.target) else {
+        return;
+    };
+    if !is_memorable(bytes) {
+        return;
     }
-
-    /// What the text means, borrowed from it: it is the same as the bytes that came.
-    fn head(&self) -> Option<Head<'_>> {
-        let parsed = self.parsed.as_ref()?;
-        let text = |piece: Piece| &self.text[piece.range()];
-        let bytes = |piece: Piece| &self.text.as_bytes()[piece.range()];
-        Some(Head {
-            method: parsed.method,
-            target: Target::Origin { path: text(parsed.path), query: parsed.query.map(text) },
-            version: parsed.version,
-            keep_alive: parsed.keep_alive,
-            expects_continue: parsed.expects_continue,
-            framing: parsed.framing,
-            content_type: parsed.content_type.map(bytes),
-            is_coded: parsed.is_coded,
-            host: parsed.host.map(bytes),
-            fields: Fields::of_valid(bytes(parsed.fields)),
-        })
-    }
-
-    /// Remembers a head of the usual kind in place of the last one: ASCII, a method by name, a target in origin form.
-    fn learn(&mut self, head: &Head<'_>, bytes: &[u8]) {
-        let (Some(method), Target::Origin { path, query }) = (head.method.named(), head.target) else {
-            return;
-        };
-        if bytes.len() > REMEMBERED_BYTES_MAX || !bytes.is_ascii() {
-            return;
-        }
-        let piece = |part: &[u8]| {
-            let at = part.as_ptr().addr() - bytes.as_ptr().addr();
-            Piece { at: at as u16, end: (at + part.len()) as u16 }
-        };
-        self.parsed = Some(Parsed {
-            method,
-            path: piece(path.as_bytes()),
-            query: query.map(|query| piece(query.as_bytes())),
-            version: head.version,
-            keep_alive: head.keep_alive,
-            expects_continue: head.expects_continue,
-            framing: head.framing,
-            content_type: head.content_type.map(piece),
-            is_coded: head.is_coded,
-            host: head.host.map(piece),
-            fields: piece(head.fields.raw()),
-        });
-        self.text.clear();
-        self.text.extend(str::from_utf8(bytes));
-    }
-}
-
-impl Piece {
-    fn range(self) -> Range<usize> {
-        usize::from(self.at)..usize::from(self.end)
-    }
+    let piece = |part: &[u8]| Piece::of(part, bytes);
+    let parsed = Parsed {
+        method,
+        path: piece(path.as_bytes()),
+        query: query.map(|query| piece(query.as_bytes())),
+        version: head.version,
+        keep_alive: head.keep_alive,
+        expects_continue: head.expects_continue,
+        framing: head.framing,
+        content_type: head.content_type.map(piece),
+        is_coded: head.is_coded,
+        host: head.host.map(piece),
+        fields: piece(head.fields.raw()),
+    };
+    place.learn(bytes, parsed);
 }
 
 #[cfg(test)]

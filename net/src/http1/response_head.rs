@@ -26,7 +26,7 @@ pub struct ResponseHead<'a> {
     pub framing: ResponseFraming,
     /// The value of `Content-Type`.
     pub content_type: Option<&'a [u8]>,
-    fields: Fields<'a>,
+    pub(super) fields: Fields<'a>,
 }
 
 impl<'a> ResponseHead<'a> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::str::Chars;
 
 /// One case: bytes, and the verdicts on them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Case {
     /// `file:line name`, for messages.
     pub(crate) title: String,

@@ -4,7 +4,7 @@ use net::address::Address;
 use net::engine::sim::Rng;
 use net::engine::{Close, End, Io, Opened, Program, Token};
 use net::http1::write::{self, BodySpec, RequestSpec};
-use net::http1::{Asked, ClientConn, Limits, ResponseStep};
+use net::http1::{Asked, ClientConn, Limits, ResponseHeads, ResponseStep};
 use net::time::Time;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -60,6 +60,7 @@ pub(crate) struct Client {
     expected: VecDeque<Expected>,
     answered: usize,
     http: ClientConn,
+    heads: ResponseHeads,
     last_status: Option<u16>,
     told_to_close: bool,
     /// What the request asked for of which half was sent.
@@ -79,6 +80,7 @@ impl Client {
             expected: VecDeque::new(),
             answered: 0,
             http: ClientConn::new(),
+            heads: ResponseHeads::new(Limits::default()),
             last_status: None,
             told_to_close: false,
             cut: Asked::Other,
@@ -155,7 +157,7 @@ impl Program for Client {
         let mut rest = bytes;
         loop {
             let asked = self.expected.front().map_or(self.cut, |expected| expected.asked);
-            let step = self.http.next(rest, asked, &Limits::default());
+            let step = self.http.next(rest, asked, &mut self.heads);
             match step.unwrap_or_else(|error| panic!("{error}: {:?}", String::from_utf8_lossy(rest))) {
                 ResponseStep::More => break,
                 ResponseStep::Interim { used, .. } => rest = &rest[used..],
