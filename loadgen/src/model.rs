@@ -3,9 +3,10 @@
 //! In: what the lanes recorded. Out: everything that a report needs; nothing is measured or computed after this but
 //! from here, so that a recorded run tells the same as the live one. Times are nanoseconds, rates are per second.
 
+pub mod example;
 mod histogram;
 
-pub use histogram::Latency;
+pub use histogram::{Latency, TIME_MAX_NS};
 
 use serde::{Deserialize, Serialize};
 
@@ -167,7 +168,7 @@ pub struct Counts {
     pub sent: u64,
     /// Of these, answered whole and as expected.
     pub completed: u64,
-    /// Of the completed, those whose answer came inside the window: the throughput counts these.
+    /// Expected answers that came inside the window, also to what was due before it: the throughput counts these.
     pub completed_in_window: u64,
     /// Answered whole, but not with what was expected (wrong sum, status or body).
     pub wrong: u64,
@@ -235,6 +236,10 @@ pub struct LaneUse {
     pub core: usize,
     /// Share of the window that its thread was at work: on the CPU, without waiting in a spin.
     pub busy: f64,
+    /// Share of the window that its thread could have run and did not: others had the core. What an answer waits
+    /// then looks like the server's time.
+    #[serde(default)]
+    pub held_up: f64,
     /// CPU time of its thread, with spins.
     pub cpu_ns: u64,
     /// Requests it completed.

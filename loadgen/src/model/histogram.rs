@@ -9,7 +9,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The longest time that is told apart from longer ones: 2^37 ns, some 137 s.
-const TIME_MAX_NS: u64 = (1 << 37) - 1;
+pub const TIME_MAX_NS: u64 = (1 << 37) - 1;
 /// Decimal digits that are kept of a time: an error of at most 0.1 %.
 const DIGITS: u8 = 3;
 
@@ -27,6 +27,11 @@ impl Latency {
     /// Adds one time; one over the longest counts as the longest.
     pub fn record(&mut self, ns: u64) {
         self.0.saturating_record(ns);
+    }
+
+    /// Adds the same time `count` times.
+    pub fn record_n(&mut self, ns: u64, count: u64) {
+        self.0.saturating_record_n(ns, count);
     }
 
     /// How many times there are.
