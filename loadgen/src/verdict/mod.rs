@@ -1,0 +1,89 @@
+//! Whether a run may be believed.
+//!
+//! In: a run as it was recorded, and the targets. Out: the run's checks, each with what was found, what was wanted
+//! and what helps, and the results of the targets. Never: measures anything, or lets a doubt pass as a yes.
+//!
+//! A check that fails makes the run invalid: its numbers are shown, and prove nothing.
+
+mod answers;
+mod generator;
+mod numbers;
+
+use crate::model::{Check, Outcome, Run};
+use crate::slo::Slo;
+
+/// Fills the run's checks and the results of its targets.
+pub fn judge(run: &mut Run, slos: &[Slo]) {
+    run.checks = vec![
+        numbers::finished(run),
+        answers::rate_reached(run),
+        generator::own_lag(run, slos),
+        generator::arrivals(run),
+        numbers::littles_law(run),
+        numbers::samples(run, slos),
+        answers::errors(run, slos),
+        answers::wrong_answers(run),
+        generator::generator_core(run),
+        generator::own_cores(run),
+    ];
+    run.slos = slos.iter().map(|slo| slo.judge(run)).collect();
+}
+
+/// `VALID`, or `INVALID: own lag, errors`.
+pub fn words(run: &Run) -> String {
+    if run.checks.is_empty() {
+        return "INVALID: not judged".to_owned();
+    }
+    let failed: Vec<&str> = failed(run).map(|check| check.name.as_str()).collect();
+    if failed.is_empty() { "VALID".to_owned() } else { format!("INVALID: {}", failed.join(", ")) }
+}
+
+/// Who has to answer for an invalid run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The run is valid.
+    Nobody,
+    /// The target fell behind, or answered with errors: the run says something about it.
+    Target,
+    /// The generator, or the way it was run: the run says nothing about the target.
+    Generator,
+}
+
+/// Who has to answer for what failed; the generator, if both have, or if the run wasn't judged.
+pub fn fault(run: &Run) -> Fault {
+    if run.checks.is_empty() {
+        return Fault::Generator;
+    }
+    failed(run).fold(Fault::Nobody, |so_far, check| match (so_far, check.name.as_str()) {
+        (Fault::Generator, _) => Fault::Generator,
+        (_, answers::ERRORS | answers::WRONG_ANSWERS) => Fault::Target,
+        (_, answers::RATE_REACHED) if answers::is_targets_fault(run) => Fault::Target,
+        _ => Fault::Generator,
+    })
+}
+
+fn failed(run: &Run) -> impl Iterator<Item = &Check> {
+    run.checks.iter().filter(|check| check.outcome == Outcome::Fail)
+}
+
+/// Help is for those who need it: it is left out where the check passed.
+fn check(name: &str, passed: bool, found: String, wanted: String, help: &str) -> Check {
+    let (outcome, help) = if passed { (Outcome::Pass, "") } else { (Outcome::Fail, help) };
+    Check { name: name.to_owned(), outcome, found, wanted, help: help.to_owned() }
+}
+
+/// `why` it can't be known here, or doesn't apply.
+fn unknown(name: &str, why: &str, wanted: String) -> Check {
+    let found = why.to_owned();
+    Check { name: name.to_owned(), outcome: Outcome::Unknown, found, wanted, help: String::new() }
+}
+
+/// `p99.9`, from 0.999.
+fn percentile(q: f64) -> String {
+    // At six decimals what is off by rounding is gone, and so are the zeros behind.
+    let text = format!("{:.6}", q * 100.0);
+    format!("p{}", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests;
