@@ -6,4 +6,27 @@
 
 #![forbid(unsafe_code)]
 
+pub mod command_line;
+pub mod commands;
+pub mod compare;
+pub mod job;
+pub mod live;
+pub mod machine;
 pub mod model;
+pub mod options;
+pub mod process;
+pub mod program;
+pub mod quantile;
+pub mod record;
+pub mod report;
+pub mod run;
+pub mod schedule;
+pub mod search;
+pub mod selftest;
+pub mod slo;
+pub mod stats;
+pub mod timeline;
+pub mod units;
+pub mod url;
+pub mod verdict;
+pub mod workload;
