@@ -89,10 +89,17 @@ impl Child {
 
     /// Waits for its end, and returns what it printed; an end that is no success, or too late, is a failure.
     pub(crate) fn finish(&mut self, within: Duration) -> Result<String, Failure> {
+        self.finish_with(within, &[0])
+    }
+
+    /// As `finish`, where these exit codes are as good as success.
+    pub(crate) fn finish_with(&mut self, within: Duration, fine: &[i32]) -> Result<String, Failure> {
         let deadline = Instant::now() + within;
         loop {
             match self.process.try_wait()? {
-                Some(status) if status.success() => return Ok(self.printed()),
+                Some(status) if status.code().is_some_and(|code| fine.contains(&code)) => {
+                    return Ok(self.printed());
+                }
                 Some(status) => return Err(Failure::run(format!("{status}: {}", self.printed().trim()))),
                 None if Instant::now() > deadline => {
                     return Err(Failure::run(format!("still running after {} s", within.as_secs())));

@@ -229,7 +229,7 @@ http {{
 }
 
 /// A program that cargo built: beside this one, or in the target directory that its workspace has by default.
-fn find_built(name: &str) -> Option<PathBuf> {
+pub(crate) fn find_built(name: &str) -> Option<PathBuf> {
     let beside = std::env::current_exe().ok()?.parent()?.to_path_buf();
     let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
     [beside, bench.join("../target/release"), bench.join("peers/target/release")]

@@ -8,6 +8,7 @@ mod contender;
 mod cores;
 mod failure;
 mod floor;
+mod generators;
 mod machine;
 mod memory;
 mod proc;
@@ -34,6 +35,8 @@ struct Cli {
 enum Command {
     /// CPU per request, throughput and latency of every server, driven by wrk
     Server(server::Options),
+    /// CPU per request and throughput of load generators, driving the same server
+    Generators(generators::Options),
     /// Latency at one connection, with and without busy polling
     LatencySpin(spin::Options),
     /// Memory at start, per lane and per idle connection
@@ -45,6 +48,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match &Cli::parse().command {
         Command::Server(options) => server::run(options),
+        Command::Generators(options) => generators::run(options),
         Command::LatencySpin(options) => spin::run(options),
         Command::Memory(options) => memory::run(options),
         Command::Floor(options) => floor::run(options),

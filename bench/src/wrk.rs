@@ -71,11 +71,21 @@ impl Wrk {
 
     /// Drives a server for some seconds.
     pub(crate) fn drive(&self, server: SocketAddr, load: Load, seconds: u64) -> Result<Outcome, Failure> {
+        let wrk = self.start(server, load, seconds)?;
+        self.finish(wrk, seconds)
+    }
+
+    /// Begins to drive a server.
+    pub(crate) fn start(&self, server: SocketAddr, load: Load, seconds: u64) -> Result<Child, Failure> {
         let script = self.directory.path().join("script.lua");
         fs::write(&script, lua(load.depth))?;
         let arguments = self.arguments(server, load, seconds, &script);
         let output = self.directory.path().join("output");
-        let mut wrk = Child::start(&self.program, &arguments, &self.core.to_string(), &output)?;
+        Child::start(&self.program, &arguments, &self.core.to_string(), &output)
+    }
+
+    /// Waits for its end, and reads what it counted.
+    pub(crate) fn finish(&self, mut wrk: Child, seconds: u64) -> Result<Outcome, Failure> {
         let text = wrk.finish(Duration::from_secs(seconds) + GRACE).map_err(|failure| failure.of("wrk"))?;
         parse(&text).ok_or_else(|| Failure::run(format!("wrk printed no result, but: {}", text.trim())))
     }

@@ -4,11 +4,11 @@
 //! wrong with what the user gave is found here, before anything is sent.
 
 use crate::model::{Load, Piece};
-use crate::options::{CoresChoice, Kind, LoadOptions};
+use crate::options::{CoresChoice, LoadOptions};
 use crate::process::Watch;
 use crate::schedule::ArrivalKind;
 use crate::url::{self, Url};
-use crate::workload::{self, Source, Spec, Workload};
+use crate::workload::{Kind, Source, Spec, Workload};
 use net::address::Address;
 use net::engine::Probe;
 use net::percore::Cores;
@@ -189,22 +189,22 @@ fn spec(urls: &[Url], kind: Kind, options: &LoadOptions) -> Result<Spec, Failure
         Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
         None => Err(Failure::Usage(format!("--header `{text}` has no colon: write it as in 'name: value'"))),
     };
-    let body = match (&options.body, &options.body_file, &options.body_lines) {
-        (Some(text), _, lines) if lines.is_none() => Source::Text(text.clone()),
-        (_, Some(path), _) => Source::Text(read(path, "--body-file")?),
-        (_, _, Some(path)) => {
-            let lines: Vec<String> = read(path, "--body-lines")?.lines().map(str::to_owned).collect();
-            Source::Lines(lines)
-        }
-        _ => Source::None,
+    let text = match (&options.body, &options.body_file) {
+        (Some(text), _) => Some(text.clone()),
+        (None, Some(path)) => Some(read(path, "--body-file")?),
+        (None, None) => None,
+    };
+    let lines = options.body_lines.as_deref().map(|path| read(path, "--body-lines")).transpose()?;
+    let lines = lines.map(|lines| lines.lines().map(str::to_owned).collect());
+    let body = match (text, lines) {
+        (None, None) => Source::None,
+        (Some(text), None) => Source::Text(text),
+        (None, Some(lines)) => Source::Lines(lines),
+        (Some(text), Some(lines)) => Source::TextWithLines { text, lines },
     };
     Ok(Spec {
         urls: urls.to_vec(),
-        kind: match kind {
-            Kind::Add => workload::Kind::Add,
-            Kind::Ledger => workload::Kind::Ledger,
-            Kind::Requests => workload::Kind::Requests,
-        },
+        kind,
         method: options.method.clone(),
         headers: options.header.iter().map(field).collect::<Result<_, _>>()?,
         body,

@@ -18,7 +18,7 @@ pub(super) fn show(content: Content, output: &Output, stdout_is_taken: bool) -> 
         eprint!("{}", text::text(&document, colour));
     } else {
         let colour = wants_colour(io::stdout().is_terminal());
-        put(&mut io::stdout().lock(), &text::text(&document, colour), Path::new("stdout"))?;
+        print(&text::text(&document, colour))?;
     }
     if let Some(path) = &output.json {
         write(path, &json::write(&document))?;
@@ -27,6 +27,11 @@ pub(super) fn show(content: Content, output: &Output, stdout_is_taken: bool) -> 
         write(path, &html::html(std::slice::from_ref(&document)))?;
     }
     Ok(())
+}
+
+/// Writes to stdout.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    put(&mut io::stdout().lock(), text, Path::new("stdout"))
 }
 
 /// Whether a path means the standard output.

@@ -4,8 +4,8 @@ use super::values::{Duration, Rate};
 use super::{LOAD, MACHINE, REQUESTS, usage};
 use crate::process::Which;
 use crate::schedule::ArrivalKind;
-use crate::workload::Statuses;
-use clap::{Args, ValueEnum};
+use crate::workload::{Kind, Statuses};
+use clap::Args;
 use net::command_line::EngineChoice;
 use net::percore::Cores;
 use std::path::PathBuf;
@@ -69,10 +69,10 @@ pub struct LoadOptions {
     #[arg(short = 'H', long, value_name = "FIELD", help_heading = REQUESTS)]
     pub header: Vec<String>,
     /// Body. Here, in fields and URLs: {{seq}} {{random:1..9}} {{key}} {{line}}
-    #[arg(short, long, value_name = "TEXT", conflicts_with_all = ["body_file", "body_lines"], help_heading = REQUESTS)]
+    #[arg(short, long, value_name = "TEXT", conflicts_with = "body_file", help_heading = REQUESTS)]
     pub body: Option<String>,
     /// Body from a file
-    #[arg(long, value_name = "FILE", conflicts_with = "body_lines", help_heading = REQUESTS)]
+    #[arg(long, value_name = "FILE", help_heading = REQUESTS)]
     pub body_file: Option<PathBuf>,
     /// Each line of a file in turn: the body, or {{line}} in it
     #[arg(long, value_name = "FILE", help_heading = REQUESTS)]
@@ -106,28 +106,6 @@ pub struct LoadOptions {
     /// Watch the clock so long before a request is due: sleeping is late by more
     #[arg(long, value_name = "TIME", default_value = "100us", help_heading = MACHINE)]
     pub spin: Duration,
-}
-
-/// `--workload`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Kind {
-    /// Random sums.
-    Add,
-    /// Sums that are unique.
-    Ledger,
-    /// As given.
-    Requests,
-}
-
-impl Kind {
-    /// As on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::Add => "add",
-            Kind::Ledger => "ledger",
-            Kind::Requests => "requests",
-        }
-    }
 }
 
 /// `--cores`.

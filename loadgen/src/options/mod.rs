@@ -6,7 +6,7 @@
 mod load;
 mod values;
 
-pub use load::{CoresChoice, Kind, LoadOptions};
+pub use load::{CoresChoice, LoadOptions};
 pub use values::{Duration, Rate};
 
 use crate::slo::Slo;

@@ -70,7 +70,11 @@ mod tests {
         };
         assert_eq!(
             line(&interval),
-            r#"{"at_ms":1500.0,"length_ms":500.0,"offered":10,"sent":9,"completed":7,"errors":2,"response_ns":{"p50":1,"p90":2,"p99":3,"p99.9":4,"max":5},"own_lag_ns":{"p50":6,"p99":7,"max":8}}"#
+            concat!(
+                r#"{"at_ms":1500.0,"length_ms":500.0,"offered":10,"sent":9,"completed":7,"errors":2,"#,
+                r#""response_ns":{"p50":1,"p90":2,"p99":3,"p99.9":4,"max":5},"#,
+                r#""own_lag_ns":{"p50":6,"p99":7,"max":8}}"#
+            )
         );
     }
 }

@@ -37,7 +37,7 @@ fn parse(text: &str) -> Result<Document, String> {
     match object.get("corelane_loadgen").and_then(Value::as_u64) {
         None => Err(NOT_OURS.into()),
         Some(format) if format > u64::from(FORMAT) => Err(format!(
-            "has format {format}, and this program knows up to {FORMAT}: read it with the newer corelane-loadgen"
+            "has format {format}, and this program knows up to {FORMAT}: read it with a newer version"
         )),
         Some(_) => serde_json::from_str(text).map_err(|error| format!("is damaged: {error}")),
     }

@@ -108,11 +108,15 @@ fn urls(setup: &Setup) -> String {
     }
 }
 
-/// `open loop, 100k/s, poisson arrivals`.
+/// `open loop, 100k/s, Poisson arrivals`.
 fn load(load: &Load) -> String {
     match load {
         Load::Closed => "closed loop".into(),
-        Load::Open { arrivals, pieces } => format!("open loop, {}, {arrivals} arrivals", rates(pieces)),
+        Load::Open { arrivals, pieces } => {
+            // A name keeps its capital.
+            let arrivals = if arrivals == "poisson" { "Poisson" } else { arrivals };
+            format!("open loop, {}, {arrivals} arrivals", rates(pieces))
+        }
     }
 }
 
@@ -131,8 +135,9 @@ fn rates(pieces: &[Piece]) -> String {
 fn means(setup: &Setup) -> String {
     let cores: Vec<String> = setup.cores.iter().map(usize::to_string).collect();
     let lanes = plural(setup.cores.len() as u64, "lane", "lanes");
-    let on = if cores.is_empty() { String::new() } else { format!(" on {}", cores.join(", ")) };
-    format!("{} · {lanes}{on} · {}", plural(setup.connections, "connection", "connections"), setup.engine)
+    let on = if cores.is_empty() { String::new() } else { format!(" on cores {}", cores.join(", ")) };
+    let engine = if setup.engine.is_empty() { String::new() } else { format!(" · {}", setup.engine) };
+    format!("{} · {lanes}{on}{engine}", plural(setup.connections, "connection", "connections"))
 }
 
 fn window(run: &Run) -> String {
@@ -145,7 +150,7 @@ fn window(run: &Run) -> String {
 
 /// CPU time of the target's threads over the answers in the window.
 fn target_cpu_ns(run: &Run) -> Option<u64> {
-    let target = run.target.as_ref()?;
+    let target = run.target.as_ref().filter(|target| target.cpu_ns > 0)?;
     let answers = run.counts.completed_in_window + run.counts.wrong;
     target.cpu_ns.checked_div(answers)
 }

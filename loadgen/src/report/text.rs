@@ -252,7 +252,11 @@ fn slos(lines: &mut Lines, run: &Run) {
     slos.sort_by_key(|slo| slo.met);
     let shown = if slos.len() > SLOS_MAX { SLOS_MAX - 1 } else { slos.len() };
     for slo in &slos[..shown] {
-        let word = if slo.met { "met" } else { "MISSED" };
+        let word = match (is_believable(run), slo.met) {
+            (false, _) => "not judged",
+            (true, true) => "met",
+            (true, false) => "MISSED",
+        };
         lines.named("Target", format!("{word}: {} (found {})", slo.slo, slo.found));
     }
     if let more @ 1.. = slos.len() - shown {

@@ -25,7 +25,7 @@ use plan::Plan;
 use std::sync::Arc;
 
 /// What is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(clap::ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// Sums to compute, each answer checked.
     Add,

@@ -3,7 +3,8 @@
 //! In: the intervals. Out: two charts that share their axis. A gap between offered and sent is the generator's, or
 //! there was no free connection; a gap between sent and completed is the server's.
 
-use super::svg::{Label, Plot, Point, Scale, tick_rate, tick_time};
+use super::scale::{Scale, tick_rate, tick_time};
+use super::svg::{Label, Plot, Point};
 use super::time::{SLICES_MAX, Time, rate};
 use crate::model::{Interval, Run};
 use crate::report::{plural, rate as shown};
@@ -13,12 +14,13 @@ const HEIGHT: u32 = 220;
 const LAG_HEIGHT: u32 = 110;
 
 const KEY: &str = concat!(
-    r#"<div class="key"><span class="offered"><i></i><span>offered</span></span>"#,
+    r#"<span class="offered"><i></i><span>offered</span></span>"#,
     r#"<span class="sent"><i class="dashed"></i><span>sent</span></span>"#,
     r#"<span class="done"><i></i><span>completed</span></span>"#,
-    r#"<span class="late"><i class="box"></i><span>not sent yet: generator late, or connections busy</span></span>"#,
+    r#"<span class="late"><i class="box"></i>"#,
+    "<span>not sent yet: generator late, or connections busy</span></span>",
     r#"<span class="behind"><i class="box"></i><span>not answered yet: server behind</span></span>"#,
-    r#"<span class="bad"><i class="box"></i><span>errors</span></span></div>"#
+    r#"<span class="bad"><i class="box"></i><span>errors</span></span>"#
 );
 
 /// Rates over time; nothing if nothing was recorded over time.
@@ -31,7 +33,10 @@ pub(super) fn chart(run: &Run) -> Option<String> {
             .fold(0.0, f64::max)
     });
     let scale = Scale::from_zero(most.fold(0.0, f64::max));
-    let line = |count: fn(&Interval) -> u64| time.points(|slice| scale.place(rate(count(slice), slice)));
+    let line = |count: fn(&Interval) -> u64| {
+        let lines = time.lines(|slice| Some(scale.place(rate(count(slice), slice))));
+        lines.into_iter().next().unwrap_or_default()
+    };
     let offered = line(|slice| slice.offered);
     let sent = line(|slice| slice.sent);
     let completed = line(|slice| slice.completed);
@@ -53,7 +58,7 @@ pub(super) fn chart(run: &Run) -> Option<String> {
         shown(run.offered_rate()),
         shown(run.rate())
     );
-    Some(format!("{KEY}{}", plot.finish(" flat", &summary)))
+    Some(format!(r#"<div class="key">{KEY}{}</div>{}"#, time.note(), plot.finish(" flat", &summary)))
 }
 
 /// The first line where it is over the second, else the second.
@@ -68,9 +73,12 @@ fn said(slice: &Interval) -> String {
     format!("offered {offered}, sent {sent}, completed {completed}, {errors}")
 }
 
-/// The generator's own lateness over time; nothing if nothing was recorded over time.
+/// The generator's own lateness over time; nothing if nothing was sent.
 pub(super) fn lag_chart(run: &Run) -> Option<String> {
     let time = Time::of(run, SLICES_MAX)?;
+    if time.slices.iter().all(|slice| slice.sent == 0) {
+        return None;
+    }
     let seen = |index: usize| time.slices.iter().map(move |slice| slice.own_lag[index] as f64);
     let scale = Scale::of_times(seen(0).fold(f64::MAX, f64::min), seen(2).fold(0.0, f64::max));
     let mut plot = Plot::new(LAG_HEIGHT);
@@ -78,9 +86,13 @@ pub(super) fn lag_chart(run: &Run) -> Option<String> {
     time.axis(&mut plot, true);
     let mut labels = Vec::new();
     for (index, name, class) in [(2, "max", "thin lag"), (1, "p99", "line lag"), (0, "p50", "thin lag")] {
-        let line = time.points(|slice| scale.place(slice.own_lag[index] as f64));
-        plot.line(class, &line);
-        labels.extend(line.last().map(|&(_, y)| Label { class: "lag", text: name.into(), y }));
+        let lines = time.lines(|slice| (slice.sent > 0).then(|| scale.place(slice.own_lag[index] as f64)));
+        lines.iter().for_each(|line| plot.line(class, line));
+        labels.extend(lines.last().and_then(|line| line.last()).map(|&(_, y)| Label {
+            class: "lag",
+            text: name.into(),
+            y,
+        }));
     }
     plot.labels(labels);
     time.hovers(&mut plot, |slice| {

@@ -3,10 +3,11 @@
 //! In: the rows of a comparison. Out: a table. A ratio that is twice as high lies as far from 1 as one half.
 
 use super::escape::esc;
-use super::svg::{Scale, percent};
+use super::scale::Scale;
+use super::svg::percent;
+use super::table::{Cell, Column, Table};
 use crate::model::{Comparison, Row, Word};
 use crate::report::{ends, measured, p_value, said, share, trimmed};
-use std::fmt::Write as _;
 
 /// The scale reaches at least this far to both sides, so that noise doesn't look like a difference.
 const REACH_MIN: f64 = 1.25;
@@ -19,30 +20,33 @@ pub(super) fn table(comparison: &Comparison) -> String {
         return r#"<p class="note">Nothing could be compared.</p>"#.into();
     }
     let scale = scale(&comparison.rows);
-    let mut out = format!(
-        concat!(
-            r#"<div class="scroll"><table><thead><tr><th>measure</th><th class="num">A</th><th class="num">B</th>"#,
-            r#"<th class="num">B / A</th><th class="num">95 % interval</th><th class="forest">{}</th>"#,
-            r#"<th class="num">p</th><th>in words</th></tr></thead><tbody>"#
-        ),
-        axis(scale)
-    );
+    let columns = [
+        Column::Name("measure"),
+        Column::Number("A"),
+        Column::Number("B"),
+        Column::Number("B / A"),
+        Column::Number("95 % interval"),
+        Column::Drawing("forest"),
+        Column::Number("p"),
+        Column::Text("in words"),
+    ];
+    let mut table = Table::new("compare", &columns, &axis(scale));
     for row in &comparison.rows {
-        let _ = write!(
-            out,
-            r#"<tr><td class="nowrap">{}</td><td class="num">{}</td><td class="num">{}</td><td class="num">{}</td><td class="num">{}</td><td class="forest">{}</td><td class="num">{}</td><td>{}</td></tr>"#,
-            esc(&row.measure),
-            measured(row.a, &row.unit),
-            measured(row.b, &row.unit),
-            trimmed(row.ratio, 3),
-            ends(row.low, row.high),
-            whisker(row, scale),
-            esc(&p_value(row.p_value)),
-            words(row),
+        table.row(
+            "",
+            [
+                row.measure.clone().into(),
+                measured(row.a, &row.unit).into(),
+                measured(row.b, &row.unit).into(),
+                trimmed(row.ratio, 3).into(),
+                ends(row.low, row.high).into(),
+                Cell::Markup(whisker(row, scale)),
+                p_value(row.p_value).into(),
+                Cell::Markup(words(row)),
+            ],
         );
     }
-    out.push_str("</tbody></table></div>");
-    out
+    table.finish()
 }
 
 fn scale(rows: &[Row]) -> Scale {
@@ -73,13 +77,14 @@ fn whisker(row: &Row, scale: Scale) -> String {
         return "–".into();
     }
     let [ratio, low, high] = [row.ratio, row.low, row.high].map(|end| percent(scale.place(end)));
-    let class = class(row.word);
     format!(
         concat!(
-            r#"<svg class="mini {}" height="22" role="img" aria-label="ratio {}"><line class="one" x1="50%" x2="50%" y2="22"/>"#,
-            r#"<line class="bar" x1="{}" x2="{}" y1="11" y2="11"/><circle class="dot" cx="{}" cy="11" r="4"/></svg>"#
+            r#"<svg class="mini {}" height="22" role="img" aria-label="ratio {}">"#,
+            r#"<line class="one" x1="50%" x2="50%" y2="22"/>"#,
+            r#"<line class="bar" x1="{}" x2="{}" y1="11" y2="11"/>"#,
+            r#"<circle class="dot" cx="{}" cy="11" r="4"/></svg>"#
         ),
-        class,
+        class(row.word),
         trimmed(row.ratio, 3),
         low,
         high,
@@ -98,7 +103,9 @@ fn class(word: Word) -> &'static str {
 
 fn words(row: &Row) -> String {
     let more = match row.word {
-        Word::Same => format!(r#" <span class="note">(would have seen {})</span>"#, share(row.detectable)),
+        Word::Same => {
+            format!(r#" <span class="note more">(would have seen {})</span>"#, esc(&share(row.detectable)))
+        }
         _ => String::new(),
     };
     format!(r#"<span class="{}">{}</span>{more}"#, class(row.word), said(row.word))

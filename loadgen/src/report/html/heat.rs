@@ -3,7 +3,8 @@
 //! In: the bands of the intervals. Out: a chart. A map shows what lines hide: two modes, a stall that returns.
 //! Never: more cells than a page can carry: neighbours are drawn as one.
 
-use super::svg::{Plot, Scale, tick_time};
+use super::scale::{Scale, tick_time};
+use super::svg::{Label, Plot};
 use super::time::{Time, add_bands};
 use crate::model::{BANDS_PER_DECADE, Interval, Run, band_floor_ns};
 use crate::units::{format_count, format_ns};
@@ -113,24 +114,28 @@ impl Map {
         plot.stretched("heat", columns, self.rows(), paths);
         plot.y_axis(scale, 7, tick_time);
         self.time.axis(&mut plot, true);
+        let mut labels = Vec::new();
         for (name, index) in [("p50", 0), ("p99", 2)] {
-            let line = self.time.points(|slice| scale.place(slice.response[index] as f64));
-            plot.line("casing", &line);
-            plot.line("line ink", &line);
-            if let Some(&(_, y)) = line.last() {
-                plot.note("ink", (1.0, y), name);
-            }
+            let lines = self.time.lines(|slice| {
+                let ended = slice.bands.iter().any(|&count| count > 0);
+                ended.then(|| scale.place(slice.response[index] as f64))
+            });
+            lines.iter().for_each(|line| plot.line("casing", line));
+            lines.iter().for_each(|line| plot.line("line ink", line));
+            let end = lines.last().and_then(|line| line.last());
+            labels.extend(end.map(|&(_, y)| Label { class: "ink", text: name.into(), y }));
         }
+        plot.labels(labels);
         self.time.hovers(&mut plot, said);
         let most = format_count(self.most);
         let slices = self.time.slices.len();
         let summary =
             format!("Heat map of response times over {slices} slices of time, at most {most} in a cell");
         let shades: String = (1..=LEVELS).map(|level| format!(r#"<b class="k{level}"></b>"#)).collect();
-        format!(
-            r#"<div class="key"><span>requests in a cell: 1<span class="ramp">{shades}</span>{most}</span></div>{}"#,
-            plot.finish("", &summary)
-        )
+        let shades = format!(r#"<span class="ramp">{shades}</span>"#);
+        let note = self.time.note();
+        let key = format!(r#"<div class="key"><span>requests in a cell: 1{shades}{most}</span>{note}</div>"#);
+        key + &plot.finish("", &summary)
     }
 }
 

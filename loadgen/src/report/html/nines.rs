@@ -3,9 +3,10 @@
 //! In: distributions, with the intervals of their runs. Out: a chart. Never: draws as known what too few samples stand for: there
 //! the line is dotted.
 
-use super::svg::{Label, Plot, Point, Scale, tick_time};
+use super::scale::{Scale, tick_time};
+use super::svg::{Label, Plot, Point};
 use crate::model::{Interval, Latency};
-use crate::quantile::{quantile, samples_needed};
+use crate::quantile::{TAIL_MIN, quantile, samples_needed};
 use crate::report::{quantile_name, trimmed};
 use crate::units::{format_count, format_ns};
 
@@ -14,7 +15,8 @@ const HEIGHT: u32 = 340;
 const STEPS: u32 = 24;
 /// The most nines that are drawn; a run of 10 million samples knows six.
 const NINES_MAX: f64 = 6.0;
-const CLASSES: [&str; 6] = ["c0", "c1", "c2", "c3", "c4", "c5"];
+/// A colour of its own for each curve.
+pub(super) const CLASSES: [&str; 6] = ["c0", "c1", "c2", "c3", "c4", "c5"];
 
 /// A distribution.
 pub(super) struct Curve<'a> {
@@ -101,7 +103,7 @@ fn points(latency: &Latency, nines: f64, scale: Scale) -> Vec<Point> {
 
 /// How many of the points have ten samples beyond them.
 fn known(latency: &Latency, nines: f64, points: usize) -> usize {
-    let last = (latency.count() as f64 / 10.0).log10();
+    let last = (latency.count() as f64 / TAIL_MIN as f64).log10();
     let steps = nines * f64::from(STEPS);
     ((last / nines * steps).floor().max(0.0) as usize + 1).min(points)
 }

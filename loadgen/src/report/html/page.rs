@@ -16,15 +16,14 @@ use std::fmt::Write as _;
 
 /// Percentiles among the key numbers.
 const KEY: [f64; 3] = [0.5, 0.99, 0.999];
+/// Reasons in a banner; all of them stand among the checks.
+const REASONS_MAX: usize = 5;
 
 /// Title, set-up in a line, and badges.
 pub(super) fn header(over: &str, title: &str, sub: &str, badges: &str) -> String {
-    format!(
-        r#"<header><div><p class="over">{}</p><h1>{}</h1><p class="sub">{}</p></div><div class="badges">{badges}</div></header>"#,
-        esc(over),
-        esc(title),
-        esc(sub)
-    )
+    let [over, title, sub] = [over, title, sub].map(esc);
+    let words = format!(r#"<p class="over">{over}</p><h1>{title}</h1><p class="sub">{sub}</p>"#);
+    format!(r#"<header><div>{words}</div><div class="badges">{badges}</div></header>"#)
 }
 
 /// The header of a run.
@@ -56,11 +55,16 @@ pub(super) fn banner(run: &Run) -> String {
     if is_believable(run) {
         return String::new();
     }
-    let reasons: String = checks_of(run, Outcome::Fail)
+    let failed = checks_of(run, Outcome::Fail).count();
+    let mut reasons: String = checks_of(run, Outcome::Fail)
+        .take(REASONS_MAX)
         .map(|check| {
             format!("<p>{}: {}; wanted {}.</p>", esc(&check.name), esc(&check.found), esc(&check.wanted))
         })
         .collect();
+    if failed > REASONS_MAX {
+        let _ = write!(reasons, "<p>And {} more, below.</p>", failed - REASONS_MAX);
+    }
     warning(&verdict::words(run), "The numbers below must not be quoted.", &reasons)
 }
 
@@ -77,7 +81,12 @@ pub(super) fn key_numbers(run: &Run) -> String {
         let name = format!("{} response", quantile_name(q));
         match quantiles.iter().find(|quantile| (quantile.q - q).abs() < 1e-9) {
             Some(found) if found.is_enough => {
-                tile(&mut out, &name, &format_ns(found.value_ns), &format!("95 %: {}", interval(found)));
+                tile(
+                    &mut out,
+                    &name,
+                    &format_ns(found.value_ns),
+                    &format!("95 %: {}", unbroken(&interval(found))),
+                );
             }
             _ => {
                 let needed = format!(
@@ -108,6 +117,11 @@ pub(super) fn key_numbers(run: &Run) -> String {
 
 fn tile(out: &mut String, name: &str, value: &str, below: &str) {
     let _ = write!(out, "<div><dt>{}</dt><dd>{}</dd><dd>{}</dd></div>", esc(name), esc(value), esc(below));
+}
+
+/// A number stays with its unit; a line may end behind the dash.
+fn unbroken(interval: &str) -> String {
+    interval.replace(' ', "\u{a0}").replace("–\u{a0}", "– ")
 }
 
 /// Whether the run may be believed, point by point; the failed ones first.
@@ -174,7 +188,10 @@ pub(super) fn slos(run: &Run) -> String {
 pub(super) fn totals(run: &Run) -> String {
     let counts = &run.counts;
     let mut out = format!(
-        r#"<p class="note">{} offered, {} sent, {} completed, {} wrong, {} failed (of these {} timed out). {} sent, {} received, {}.</p>"#,
+        concat!(
+            r#"<p class="note">{} offered, {} sent, {} completed, {} wrong, {} failed, "#,
+            "{} of these timed out. {} sent, {} received, {}.</p>"
+        ),
         plural(counts.offered, "request", "requests"),
         format_count(counts.sent),
         format_count(counts.completed),
@@ -194,10 +211,12 @@ pub(super) fn totals(run: &Run) -> String {
 /// At the bottom: what the words mean.
 pub(super) const HOW_TO_READ: &str = concat!(
     "<h2>How to read this</h2><ol>",
-    "<li>Every request has four instants: it is due, a connection is free, it is handed to the kernel, its answer is complete.</li>",
+    "<li>Every request has four instants: it is due, a connection is free, it is handed to the kernel, ",
+    "its answer is complete.</li>",
     "<li>Response time is complete − due: what a user sees, with every wait that the server caused.</li>",
     "<li>Service time is complete − handed: what the server and the wires took.</li>",
-    "<li>Own lag is handed − max(due, free): the generator’s own lateness; if it is not small beside the response, the run is invalid.</li>",
+    "<li>Own lag is handed − max(due, free): the generator’s own lateness; if it is not small beside the ",
+    "response, the run is invalid.</li>",
     "<li>Connection wait is free − due: the time in which all connections were busy.</li>",
     "</ol>"
 );

@@ -3,7 +3,8 @@
 //! In: a search's trials, or a run in steps. Out: a chart with the offered rate across, never the achieved one: a
 //! server that falls behind would else seem to stand still on the left of its limit.
 
-use super::svg::{Plot, Scale, tick_rate, tick_time};
+use super::scale::{Scale, tick_rate, tick_time};
+use super::svg::Plot;
 use super::time::add_bands;
 use crate::model::{BANDS, Interval, Latency, Load, Piece, Run, Search, TrialResult, band_floor_ns};
 use crate::quantile::quantile;
@@ -95,7 +96,10 @@ fn chart(held: &[Held], ramp: &[(f64, f64)], search: Option<&Search>, q: f64) ->
         plot.x_tick(x.place(tick), &tick_rate(tick), index % 2 == 0);
     }
     plot.x_name("offered requests");
-    let line: Vec<_> = ramp.iter().map(|&(rate, ns)| (x.place(rate), y.place(ns))).collect();
+    // Without a ramp, what was held is joined: the eye looks for the bend.
+    let held_line: Vec<(f64, f64)> = held.iter().map(|held| (held.rate, held.value)).collect();
+    let line = if search.is_some() { ramp } else { &held_line };
+    let line: Vec<_> = line.iter().map(|&(rate, ns)| (x.place(rate), y.place(ns))).collect();
     plot.line("thin service", &line);
     if let (Some(search), Some(limit)) = (search, limit) {
         plot.across("limit", y.place(limit));

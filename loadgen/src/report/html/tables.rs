@@ -3,9 +3,10 @@
 //! In: a run. Out: tables. An empty table says so in words.
 
 use super::escape::{command, esc};
+use super::table::{Cell, Column, Table};
 use crate::model::{Latency, Machine, Run, Search, Setup, TrialResult};
-use crate::quantile::{quantiles, samples_needed};
-use crate::report::{interval, load, quantile_name, rate, seconds, share, trimmed};
+use crate::quantile::{Quantile, quantiles, samples_needed};
+use crate::report::{interval, load, plural, quantile_name, rate, seconds, share, trimmed};
 use crate::units::{format_count, format_ns};
 use humantime::format_rfc3339_seconds;
 use std::fmt::Write as _;
@@ -13,68 +14,67 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// Rows of what may come in any number.
 const ROWS_MAX: usize = 40;
+/// Trials of a search: more than any search makes.
+const TRIALS_MAX: usize = 100;
 /// The last moment that has a date of the usual form: the end of the year 9999.
 const UNIX_MS_MAX: u64 = 253_402_300_799_000;
 
 /// Every percentile of every distribution.
 pub(super) fn percentiles(run: &Run) -> String {
-    let mut out = String::from("<h2>Percentiles</h2>");
+    let title = "<h2>Percentiles</h2>";
     let count = run.response.count();
     if count == 0 {
-        out.push_str(r#"<p class="note">No request ended in the window: there are no times to show.</p>"#);
-        return out;
-    }
-    out.push_str(concat!(
-        r#"<div class="scroll"><table><thead><tr><th></th><th class="num">response</th><th class="num">95 % interval</th>"#,
-        r#"<th class="num">service</th><th class="num">own lag</th><th class="num">connection wait</th>"#,
-        r#"<th class="num">samples beyond</th></tr></thead><tbody>"#
-    ));
-    let others = [&run.service, &run.own_lag, &run.connection_wait];
-    for quantile in quantiles(&run.response, &run.intervals) {
-        let name = quantile_name(quantile.q);
-        if !quantile.is_enough {
-            let _ = write!(
-                out,
-                r#"<tr class="dim"><td>{name}</td><td class="num" colspan="5">too few samples (needs {})</td><td class="num">{}</td></tr>"#,
-                format_count(samples_needed(quantile.q)),
-                format_count(quantile.tail)
-            );
-            continue;
-        }
-        let times = others.map(|times| time(times, times.at(quantile.q)));
-        row(
-            &mut out,
-            &name,
-            &format_ns(quantile.value_ns),
-            &interval(&quantile),
-            &times,
-            &format_count(quantile.tail),
+        return format!(
+            r#"{title}<p class="note">No request ended in the window: there are no times to show.</p>"#
         );
     }
+    let columns = ["response", "95 % interval", "service", "own lag", "connection wait", "samples beyond"];
+    let columns: Vec<Column> = std::iter::once(Column::Text("")).chain(columns.map(Column::Number)).collect();
+    let mut table = Table::new("", &columns, "");
+    for quantile in quantiles(&run.response, &run.intervals) {
+        percentile(&mut table, run, &quantile);
+    }
     let response = &run.response.0;
-    let times = others.map(|times| time(times, times.0.mean() as u64));
-    row(&mut out, "mean", &format_ns(response.mean() as u64), "", &times, "");
-    let times = others.map(|times| time(times, times.0.max()));
-    row(&mut out, "max", &format_ns(response.max()), "", &times, "");
-    let _ = write!(
-        out,
-        r#"</tbody></table></div><p class="note">{} response times. Connecting took {} in the median, {} at most, {} times.</p>"#,
+    let others = others(run, |times| times.0.mean() as u64);
+    table.row("", row("mean", format_ns(response.mean() as u64), String::new(), others, String::new()));
+    let others = self::others(run, |times| times.0.max());
+    table.row("", row("max", format_ns(response.max()), String::new(), others, String::new()));
+    format!(
+        r#"{title}{}<p class="note">{} response times. Connecting took {} at p50, {} at most, {}.</p>"#,
+        table.finish(),
         format_count(count),
         time(&run.connect, run.connect.at(0.5)),
         time(&run.connect, run.connect.0.max()),
-        format_count(run.connect.count())
-    );
-    out
+        plural(run.connect.count(), "time", "times")
+    )
 }
 
+fn percentile(table: &mut Table, run: &Run, quantile: &Quantile) {
+    let name = quantile_name(quantile.q);
+    let tail = format_count(quantile.tail);
+    if quantile.is_enough {
+        let others = others(run, |times| times.at(quantile.q));
+        table.row("", row(&name, format_ns(quantile.value_ns), interval(quantile), others, tail));
+    } else {
+        let needs = format!("needs {}", format_count(samples_needed(quantile.q)));
+        let others = [const { String::new() }; 3];
+        table.row("dim", row(&name, "too few samples".into(), needs, others, tail));
+    }
+}
+
+/// A time of each of the parts that make the response time.
+fn others(run: &Run, ns: impl Fn(&Latency) -> u64) -> [String; 3] {
+    [&run.service, &run.own_lag, &run.connection_wait].map(|times| time(times, ns(times)))
+}
+
+/// A dash where there is nothing to tell of.
 fn time(times: &Latency, ns: u64) -> String {
     if times.count() == 0 { "–".into() } else { format_ns(ns) }
 }
 
-fn row(out: &mut String, name: &str, response: &str, interval: &str, others: &[String; 3], beyond: &str) {
-    let cells = [response, interval, &others[0], &others[1], &others[2], beyond];
-    let cells: String = cells.iter().map(|cell| format!(r#"<td class="num">{cell}</td>"#)).collect();
-    let _ = write!(out, "<tr><td>{name}</td>{cells}</tr>");
+fn row(name: &str, response: String, interval: String, others: [String; 3], beyond: String) -> [Cell; 7] {
+    let [service, own_lag, wait] = others;
+    [name.to_owned(), response, interval, service, own_lag, wait, beyond].map(Cell::Text)
 }
 
 /// Errors by kind, and answers by status.
@@ -82,27 +82,25 @@ pub(super) fn errors(run: &Run) -> String {
     let mut out = String::from("<h2>Errors and answers</h2>");
     if run.errors.is_empty() {
         let none = match run.counts.failed + run.counts.wrong {
+            0 if run.counts.completed == 0 => "No errors, and no answers either.",
             0 => "No errors: every answer that came was the one expected.",
             _ => "There were errors, but their kinds were not recorded.",
         };
         let _ = write!(out, "<p>{none}</p>");
     } else {
-        out.push_str(concat!(
-            r#"<div class="scroll"><table><thead><tr><th>kind</th><th class="num">count</th>"#,
-            r#"<th class="num">of offered</th><th>one of them</th></tr></thead><tbody>"#
-        ));
+        let columns = [
+            Column::Name("kind"),
+            Column::Number("count"),
+            Column::Number("of offered"),
+            Column::Long("one of them"),
+        ];
+        let mut table = Table::new("", &columns, "");
         for error in run.errors.iter().take(ROWS_MAX) {
-            let of_offered = error.count as f64 / run.counts.offered.max(1) as f64;
-            let _ = write!(
-                out,
-                r#"<tr><td class="nowrap">{}</td><td class="num">{}</td><td class="num">{}</td><td class="long">{}</td></tr>"#,
-                esc(&error.kind),
-                format_count(error.count),
-                share(of_offered),
-                esc(&error.example)
-            );
+            let of_offered = share(error.count as f64 / run.counts.offered.max(1) as f64);
+            let cells = [error.kind.clone(), format_count(error.count), of_offered, error.example.clone()];
+            table.row("", cells.map(Cell::Text));
         }
-        out.push_str("</tbody></table></div>");
+        out += &table.finish();
         more(&mut out, run.errors.len(), "kinds");
     }
     if !run.statuses.is_empty() {
@@ -130,25 +128,24 @@ pub(super) fn lanes(run: &Run) -> String {
         out.push_str(r#"<p class="note">Nothing was recorded about the lanes.</p>"#);
         return out;
     }
-    out.push_str(concat!(
-        r#"<div class="scroll"><table class="narrow"><thead><tr><th>lane</th><th class="num">core</th><th class="num">at work</th>"#,
-        r#"<th class="num">CPU, with spins</th><th class="num">completed</th></tr></thead><tbody>"#
-    ));
+    let columns = ["core", "at work", "CPU, with spins", "completed"].map(Column::Number);
+    let columns: Vec<Column> = std::iter::once(Column::Text("lane")).chain(columns).collect();
+    let mut table = Table::new("narrow", &columns, "");
     for (index, lane) in run.lanes.iter().take(ROWS_MAX).enumerate() {
         let cpu = lane.cpu_ns as f64 / run.window_ns.max(1) as f64;
-        let busy = if lane.busy.is_finite() { lane.busy.clamp(0.0, 1.0) * 100.0 } else { 0.0 };
-        let _ = write!(
-            out,
-            r#"<tr><td>{index}</td><td class="num">{}</td><td class="num">{}<span class="meter"><b style="width:{busy:.0}%"></b></span></td><td class="num">{}</td><td class="num">{}</td></tr>"#,
-            lane.core,
-            share(lane.busy),
-            share(cpu),
-            format_count(lane.completed)
-        );
+        let busy = Cell::Markup(format!("{}{}", esc(&share(lane.busy)), meter(lane.busy)));
+        let [index, core] = [index, lane.core].map(|number| number.to_string().into());
+        table.row("", [index, core, busy, share(cpu).into(), format_count(lane.completed).into()]);
     }
-    out.push_str("</tbody></table></div>");
+    out += &table.finish();
     more(&mut out, run.lanes.len(), "lanes");
     out
+}
+
+/// A bar as long as the share.
+fn meter(share: f64) -> String {
+    let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+    format!(r#"<span class="meter"><b style="width:{:.0}%"></b></span>"#, share * 100.0)
 }
 
 /// The trials of a search, in the order they ran.
@@ -158,34 +155,36 @@ pub(super) fn trials(search: &Search) -> String {
         out.push_str(r#"<p class="note">No rate was held.</p>"#);
         return out;
     }
-    let _ = write!(
-        out,
-        concat!(
-            r#"<div class="scroll"><table><thead><tr><th class="num">offered</th><th class="num">completed</th>"#,
-            r#"<th class="num">window</th><th class="num">{}</th><th class="num">95 % interval</th><th>result</th></tr></thead><tbody>"#
-        ),
-        quantile_name(search.quantile)
-    );
-    for trial in search.trials.iter().take(2 * ROWS_MAX) {
+    let columns = [
+        Column::Number("offered"),
+        Column::Text("result"),
+        Column::Number("response"),
+        Column::Number("95 % interval"),
+        Column::Number("completed"),
+        Column::Number("window"),
+    ];
+    let mut table = Table::new("", &columns, "");
+    for trial in search.trials.iter().take(TRIALS_MAX) {
         let (class, word) = match trial.result {
             TrialResult::Met => ("good", "met"),
             TrialResult::Missed => ("bad", "missed"),
             TrialResult::Invalid => ("dim", "invalid"),
         };
-        let why = if trial.why.is_empty() { String::new() } else { format!(": {}", trial.why) };
-        let _ = write!(
-            out,
-            r#"<tr><td class="num">{}</td><td class="num">{}</td><td class="num">{}</td><td class="num">{}</td><td class="num">{} – {}</td><td><span class="{class}">{word}</span>{}</td></tr>"#,
-            rate(trial.rate),
-            rate(trial.completed),
-            seconds(trial.window_ns),
-            format_ns(trial.response_ns),
-            format_ns(trial.low_ns),
-            format_ns(trial.high_ns),
-            esc(&why)
+        let why = if trial.why.is_empty() { String::new() } else { format!(": {}", esc(&trial.why)) };
+        table.row(
+            "",
+            [
+                rate(trial.rate).into(),
+                Cell::Markup(format!(r#"<span class="{class}">{word}</span>{why}"#)),
+                format_ns(trial.response_ns).into(),
+                format!("{} – {}", format_ns(trial.low_ns), format_ns(trial.high_ns)).into(),
+                rate(trial.completed).into(),
+                seconds(trial.window_ns).into(),
+            ],
         );
     }
-    out.push_str("</tbody></table></div>");
+    out += &table.finish();
+    let _ = write!(out, r#"<p class="note">Response: {}.</p>"#, quantile_name(search.quantile));
     out
 }
 
@@ -242,7 +241,7 @@ fn facts(run: &Run, setup: &Setup, machine: &Machine) -> Vec<(&'static str, Stri
         );
         facts.push(("arrivals", text));
     }
-    if let Some(target) = &run.target {
+    if let Some(target) = run.target.as_ref().filter(|target| !target.name.is_empty()) {
         let cpus: Vec<String> = target.cpus.iter().map(usize::to_string).collect();
         let cpu = share(target.cpu_ns as f64 / run.window_ns.max(1) as f64);
         let text = format!(

@@ -3,7 +3,8 @@
 //! In: a run's intervals. Out: at most so many slices as a chart has room for. Never: an averaged percentile: slices
 //! that are drawn as one show the highest of theirs, and the chart says so.
 
-use super::svg::{Plot, Scale};
+use super::scale::Scale;
+use super::svg::{Plot, Point};
 use crate::model::{Interval, Run};
 use crate::report::{seconds, trimmed};
 
@@ -51,15 +52,28 @@ impl Time {
         }
     }
 
-    /// A line of a value of each slice, from edge to edge.
-    pub(super) fn points(&self, value: impl Fn(&Interval) -> f64) -> Vec<(f64, f64)> {
-        let mut points: Vec<(f64, f64)> =
-            self.slices.iter().map(|slice| (self.middle(slice), value(slice))).collect();
-        if let (Some(&first), Some(&last)) = (points.first(), points.last()) {
-            points.insert(0, (0.0, first.1));
-            points.push((1.0, last.1));
+    /// Lines of a value of each slice, from edge to edge; one ends where there is no value, and the next begins where
+    /// there is one again.
+    pub(super) fn lines(&self, value: impl Fn(&Interval) -> Option<f64>) -> Vec<Vec<Point>> {
+        let mut lines: Vec<Vec<Point>> = Vec::new();
+        let mut goes_on = false;
+        for slice in &self.slices {
+            let Some(y) = value(slice) else {
+                goes_on = false;
+                continue;
+            };
+            let end = (self.place(slice.at_ns + slice.length_ns), y);
+            match lines.last_mut().filter(|_| goes_on) {
+                Some(line) => {
+                    // The last end was only there for the case that nothing follows.
+                    line.pop();
+                    line.extend([(self.middle(slice), y), end]);
+                }
+                None => lines.push(vec![(self.place(slice.at_ns), y), (self.middle(slice), y), end]),
+            }
+            goes_on = true;
         }
-        points
+        lines
     }
 
     /// What `text` says of every slice; of neighbours alike, where there are many slices, of every few.
@@ -72,11 +86,13 @@ impl Time {
         }
     }
 
-    /// What a reader must know of slices that stand for several intervals.
+    /// What a reader must know of slices that stand for several intervals, for a chart's key.
     pub(super) fn note(&self) -> String {
         match self.merged {
             0 | 1 => String::new(),
-            merged => format!(" Each step holds {merged} slices; of their percentiles the highest is drawn."),
+            merged => {
+                format!("<span>each step is {merged} slices, with the highest of their percentiles</span>")
+            }
         }
     }
 }
@@ -132,6 +148,16 @@ mod tests {
         let highest = run.intervals[..9].iter().map(|interval| interval.response[2]).max().unwrap();
         assert_eq!(time.slices[0].response[2], highest);
         assert_eq!(time.place(run.window_ns), 1.0);
+    }
+
+    #[test]
+    fn a_line_ends_where_nothing_is_known() {
+        let slice = |at_ns, offered| Interval { at_ns, length_ns: 10, offered, ..Interval::default() };
+        let intervals = vec![slice(0, 1), slice(10, 2), slice(20, 0), slice(30, 3)];
+        let time = Time::of(&crate::model::Run { intervals, ..example::run() }, 100).unwrap();
+        let lines = time.lines(|slice| (slice.offered > 0).then_some(slice.offered as f64));
+        let first = vec![(0.0, 1.0), (0.125, 1.0), (0.375, 2.0), (0.5, 2.0)];
+        assert_eq!(lines, [first, vec![(0.75, 3.0), (0.875, 3.0), (1.0, 3.0)]]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use super::Lines;
 use crate::model::{Comparison, Row, Side};
-use crate::report::{conclusion, ends, measured, p_value, plural, said, share, trimmed};
+use crate::report::{conclusion, ends, load, means, measured, p_value, plural, said, share, trimmed};
 
 const ROWS_MAX: usize = 18;
 const NOTES_MAX: usize = 4;
@@ -13,6 +13,10 @@ pub(super) fn lines(lines: &mut Lines, comparison: &Comparison) -> (String, bool
     for (letter, side) in [("A", &comparison.a), ("B", &comparison.b)] {
         lines.named(letter, name(side));
     }
+    lines.named(
+        "Each",
+        format!("{} · {}", load(&comparison.a.run.setup.load), means(&comparison.a.run.setup)),
+    );
     lines.gap();
     rows(lines, &comparison.rows);
     lines.gap();

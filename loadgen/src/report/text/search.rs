@@ -25,8 +25,10 @@ pub(super) fn lines(lines: &mut Lines, search: &Search) -> (String, bool) {
     lines.gap();
     trials(lines, search);
     lines.gap();
-    let is_good = is_believable(&search.run) && answer.rate.is_some();
-    (verdict::words(&search.run), is_good)
+    match answer.rate {
+        Some(_) => (verdict::words(&search.run), is_believable(&search.run)),
+        None => ("NOT FOUND: no rate met the target".into(), false),
+    }
 }
 
 fn trials(lines: &mut Lines, search: &Search) {
