@@ -105,7 +105,9 @@ impl Recorder {
         let lag = at.handed.since(at.sendable);
         let wait = at.sendable.since(at.due);
         self.totals.handed(lag, wait, bytes);
-        self.slice.handed(lag);
+        if at.handed < self.window.end {
+            self.slice.handed(lag);
+        }
         if let Some(gaps) = &mut self.gaps {
             // When it would have gone if a connection had always been free.
             gaps.sent((at.due + lag).since(self.schedule_begin).as_nanos() as u64);

@@ -56,6 +56,7 @@ fn what_the_threads_used_between_begin_and_end_is_added_up() {
 fn a_thread_that_ended_counts_up_to_the_last_look_or_as_its_process_says() {
     let tree = Tree::new("thread-ended");
     tree.process(42, "server", 7);
+    tree.ticks(42, 7, 30);
     tree.thread(42, 42, 0, 0);
     tree.thread(42, 43, 100 * MS, 1);
     let mut watch = tree.watch(&[42]);
@@ -65,7 +66,7 @@ fn a_thread_that_ended_counts_up_to_the_last_look_or_as_its_process_says() {
     tree.no_thread(42, 43);
     assert_eq!(watch.end().cpu_ns, 200 * MS);
     // The process says 900 ms; up to two hundredths of a second of that may have been before the begin.
-    tree.ticks(42, 7, 90);
+    tree.ticks(42, 7, 120);
     assert_eq!(watch.end().cpu_ns, 880 * MS);
 }
 
@@ -80,6 +81,11 @@ fn an_id_that_is_used_again_is_another_thread() {
     watch.look(&[]);
     tree.thread(42, 43, 4 * MS, 1);
     assert_eq!(watch.end().cpu_ns, 14 * MS);
+    // And one that comes when the other has been gone for a while, with more than that one had.
+    tree.no_thread(42, 43);
+    watch.look(&[]);
+    tree.thread(42, 43, 200 * MS, 1);
+    assert_eq!(watch.end().cpu_ns, 214 * MS);
 }
 
 #[test]

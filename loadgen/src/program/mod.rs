@@ -38,6 +38,9 @@ enum Stage {
     Ready,
     /// Requests are sent from `begin` on.
     Running { begin: Time },
+    /// The window is over. What fell due in it and found no free connection still gets one, for as long as an
+    /// answer may take: its time counts from when it was due.
+    Late { begin: Time, until: Time },
     /// Nothing is sent any more; answers are awaited.
     Draining { until: Time },
     /// All is known.
@@ -156,9 +159,18 @@ impl Client {
         self.stage = Stage::Running { begin };
     }
 
+    /// Whether something is due in the window and not sent.
+    fn is_behind(&self, begin: Time) -> bool {
+        let due = match &self.pace {
+            Pace::Closed => None,
+            Pace::Open(schedule, _) => schedule.peek().map(|ns| begin + Duration::from_nanos(ns)),
+        };
+        self.quota > 0 && due.is_some_and(|due| due < self.window.end)
+    }
+
     /// Sends nothing more, and waits for what is in flight.
     fn drain(&mut self, now: Time) {
-        if matches!(self.stage, Stage::Running { .. }) {
+        if matches!(self.stage, Stage::Running { .. } | Stage::Late { .. }) {
             self.opener.stop();
             // Each limit fires up to a 32nd of its length late.
             self.stage = Stage::Draining { until: now + self.plan.timeout + self.plan.timeout / 16 };
@@ -305,7 +317,7 @@ impl Program for Client {
             Stage::Running { begin } => {
                 Some(self.next_send(begin).min(self.window.end).min(self.slice_end()))
             }
-            Stage::Draining { until } => Some(until),
+            Stage::Late { until, .. } | Stage::Draining { until } => Some(until),
         };
         [stage, self.limits.next(), self.opener.next()].into_iter().flatten().min()
     }
@@ -323,7 +335,12 @@ impl Program for Client {
         let now = io.now();
         self.cut_slice(now);
         match self.stage {
+            Stage::Running { begin } if now >= self.window.end && self.is_behind(begin) => {
+                self.opener.stop();
+                self.stage = Stage::Late { begin, until: self.window.end + self.plan.timeout };
+            }
             Stage::Running { .. } if now >= self.window.end || self.quota == 0 => self.drain(now),
+            Stage::Late { begin, until } if now >= until || !self.is_behind(begin) => self.drain(now),
             _ => {}
         }
         match self.stage {

@@ -17,7 +17,7 @@ use std::time::Duration;
 impl Client {
     /// Hands what is due to whoever is free.
     pub(super) fn send_due(&mut self, io: &mut Io) {
-        let Stage::Running { begin } = self.stage else { return };
+        let (Stage::Running { begin } | Stage::Late { begin, .. }) = self.stage else { return };
         let now = io.now();
         if now < begin {
             return;

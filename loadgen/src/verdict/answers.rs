@@ -3,7 +3,7 @@
 //! In: counts, the offered rate. Out: checks. Never: blames the target for requests that the generator didn't send.
 
 use super::{check, unknown};
-use crate::model::{Check, Load, Run};
+use crate::model::{Check, Load, Piece, Run};
 use crate::schedule::{ArrivalKind, Profile};
 use crate::slo::Slo;
 use crate::units::{format_count, format_ns, format_rate, format_share};
@@ -55,7 +55,7 @@ pub(super) fn rate_reached(run: &Run) -> Check {
         share(answered_in_window(run)),
         format_rate(run.offered_rate()),
     );
-    let miss = miss(run, arrivals, asked);
+    let miss = miss(run, arrivals, pieces, asked);
     let help = match miss {
         None => String::new(),
         Some(Miss::Offered) => "the schedule was not followed to its end: report this as a fault".to_owned(),
@@ -77,18 +77,21 @@ pub(super) fn rate_reached(run: &Run) -> Check {
 pub(super) fn is_targets_fault(run: &Run) -> bool {
     let Load::Open { arrivals, pieces } = &run.setup.load else { return false };
     let asked = Profile::new(pieces.clone()).mass_at(run.window_ns);
-    matches!(miss(run, arrivals, asked), Some(Miss::ConnectionsBusy | Miss::Behind))
+    matches!(miss(run, arrivals, pieces, asked), Some(Miss::ConnectionsBusy | Miss::Behind))
 }
 
-fn miss(run: &Run, arrivals: &str, asked: f64) -> Option<Miss> {
+fn miss(run: &Run, arrivals: &str, pieces: &[Piece], asked: f64) -> Option<Miss> {
     let offered = run.counts.offered as f64;
     let room = match arrivals.parse() {
         Ok(ArrivalKind::Constant) => EVEN_ROOM,
         // What this version doesn't know is taken as random: the wider room.
         Ok(ArrivalKind::Poisson) | Err(_) => SIGMAS * asked.sqrt(),
     };
+    // A number of requests ends the window with the last answer, which comes behind the last request.
+    let last_due_ns = run.window_ns.saturating_sub(run.response.0.max());
+    let least = asked.min(Profile::new(pieces.to_vec()).mass_at(last_due_ns));
     // Half a request: both are rounded.
-    if (offered - asked).abs() > room + 0.5 {
+    if offered > asked + room + 0.5 || offered < least - room - 0.5 {
         return Some(Miss::Offered);
     }
     if (run.counts.sent as f64) < SENT_MIN * offered {
@@ -127,8 +130,11 @@ pub(super) fn errors(run: &Run, slos: &[Slo]) -> Check {
 }
 
 pub(super) fn wrong_answers(run: &Run) -> Check {
-    let mut found =
-        format!("{} of {} answers", format_count(run.counts.wrong), format_count(run.counts.completed));
+    let mut found = format!(
+        "{} of {} answers",
+        format_count(run.counts.wrong),
+        format_count(run.counts.wrong + run.counts.completed)
+    );
     let mut total = run.counts.wrong;
     if let Some(ledger) = &run.ledger {
         // What was lost got no answer, and so no wrong one: it is among the errors.

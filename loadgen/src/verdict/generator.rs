@@ -26,6 +26,9 @@ const CONSTANT_MAX: f64 = 0.1;
 const GAP_FLOOR_NS: f64 = OWN_LAG_FLOOR_NS as f64;
 /// A lane that works more than this has no room for what comes in bunches.
 const BUSY_MAX: f64 = 0.95;
+/// Share of the time that a lane may be kept from its core. What is answered then waits unseen, and that looks like
+/// the server's time: it must stay well below the hundredth that p99 leaves out.
+const HELD_UP_MAX: f64 = 0.005;
 /// Share of the looks at which the target was on a core of ours; a thread may stray for a moment.
 const SHARED_LOOKS_MAX: f64 = 0.05;
 
@@ -112,6 +115,17 @@ pub(super) fn generator_core(run: &Run) -> Check {
     let found = format!("core {} {} busy", lane.core, format_share(lane.busy));
     let help = "the generator is the limit: more --cores, or lower --rate";
     check(NAME, lane.busy <= BUSY_MAX, found, wanted, help)
+}
+
+pub(super) fn core_to_itself(run: &Run) -> Check {
+    const NAME: &str = "core to itself";
+    let wanted = format!("held up by others at most {} of the time", format_share(HELD_UP_MAX));
+    let Some(lane) = run.lanes.iter().max_by(|one, two| one.held_up.total_cmp(&two.held_up)) else {
+        return unknown(NAME, "not measured", wanted);
+    };
+    let found = format!("core {} taken {} of the time", lane.core, format_share(lane.held_up));
+    let help = "other programs ran on the generator's core, and answers waited unseen: stop them, or choose other --cores";
+    check(NAME, lane.held_up <= HELD_UP_MAX, found, wanted, help)
 }
 
 pub(super) fn own_cores(run: &Run) -> Check {

@@ -24,6 +24,7 @@ pub fn judge(run: &mut Run, slos: &[Slo]) {
         answers::errors(run, slos),
         answers::wrong_answers(run),
         generator::generator_core(run),
+        generator::core_to_itself(run),
         generator::own_cores(run),
     ];
     run.slos = slos.iter().map(|slo| slo.judge(run)).collect();

@@ -172,7 +172,8 @@ impl Played {
         assert_eq!(self.service().count(), counts.sent, "{told:?}");
         assert_eq!(self.own_lag().count(), counts.sent, "{told:?}");
         let sum = |part: fn(&loadgen::model::Interval) -> u64| self.timeline.iter().map(part).sum::<u64>();
-        assert_eq!(sum(|interval| interval.sent), counts.sent);
+        // What was sent behind the window's end is in no interval.
+        assert!(sum(|interval| interval.sent) <= counts.sent);
         assert_eq!(sum(|interval| interval.completed), counts.completed_in_window);
     }
 }
