@@ -32,13 +32,30 @@ pub(super) struct Lanes {
     spares: Vec<Sender<Box<Slice>>>,
     ended: Receiver<(usize, Ended<Result<LaneResult, engine::Failure>>)>,
     results: Vec<Option<LaneResult>>,
-    threads: Vec<Arc<Mutex<Option<i32>>>>,
-    stats: Vec<Arc<EngineStats>>,
+    threads: Vec<Arc<Thread>>,
 }
 
-/// A lane's use of its core.
-#[derive(Clone, Copy, Debug, Default)]
+/// What the main thread knows of a lane's thread.
+#[derive(Default)]
+struct Thread {
+    life: Mutex<Life>,
+    stats: EngineStats,
+}
+
+#[derive(Clone, Copy, Default)]
+enum Life {
+    #[default]
+    Starting,
+    /// With this id.
+    Running(i32),
+    /// Having used so much.
+    Ended(Cpu),
+}
+
+/// A lane's use of its core, up to a moment.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Cpu {
+    at: Instant,
     pub(super) all_ns: u64,
     /// Of these, spent spinning.
     pub(super) spin_ns: u64,
@@ -47,12 +64,42 @@ pub(super) struct Cpu {
 }
 
 impl Cpu {
-    pub(super) fn since(&self, before: &Cpu) -> Cpu {
-        Cpu {
-            all_ns: self.all_ns.saturating_sub(before.all_ns),
-            spin_ns: self.spin_ns.saturating_sub(before.spin_ns),
-            held_up_ns: self.held_up_ns.saturating_sub(before.held_up_ns),
+    /// Used between two moments.
+    pub(super) fn since(&self, before: &Cpu) -> Used {
+        let time_ns = (self.at - before.at).as_nanos().max(1) as f64;
+        let cpu_ns = self.all_ns.saturating_sub(before.all_ns);
+        let spin_ns = self.spin_ns.saturating_sub(before.spin_ns);
+        Used {
+            cpu_ns,
+            busy: cpu_ns.saturating_sub(spin_ns) as f64 / time_ns,
+            held_up: self.held_up_ns.saturating_sub(before.held_up_ns) as f64 / time_ns,
         }
+    }
+}
+
+/// A lane's use of its core, between two moments.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Used {
+    pub(super) cpu_ns: u64,
+    /// Share of the time, without spins.
+    pub(super) busy: f64,
+    /// Share of the time.
+    pub(super) held_up: f64,
+}
+
+impl Thread {
+    fn is(&self, life: Life) {
+        *self.life.lock().unwrap_or_else(PoisonError::into_inner) = life;
+    }
+
+    fn cpu(&self) -> Cpu {
+        let life = *self.life.lock().unwrap_or_else(PoisonError::into_inner);
+        let (all_ns, held_up_ns) = match life {
+            Life::Ended(cpu) => return cpu,
+            Life::Running(id) => schedstat(id).unwrap_or_default(),
+            Life::Starting => (0, 0),
+        };
+        Cpu { at: Instant::now(), all_ns, spin_ns: self.stats.spin_nanoseconds.get(), held_up_ns }
     }
 }
 
@@ -71,8 +118,7 @@ struct Start {
     reports: SyncSender<(usize, Report)>,
     /// Each lane takes its own.
     parts: Arc<Mutex<Vec<Option<Parts>>>>,
-    threads: Vec<Arc<Mutex<Option<i32>>>>,
-    stats: Vec<Arc<EngineStats>>,
+    threads: Vec<Arc<Thread>>,
 }
 
 impl Lanes {
@@ -91,7 +137,6 @@ impl Lanes {
             parts.push(Some(Parts { mailbox, spares: spare_out }));
         }
         let threads: Vec<_> = job.cores.iter().map(|_| Arc::default()).collect();
-        let stats: Vec<_> = job.cores.iter().map(|_| Arc::default()).collect();
         let start = Start {
             job: job.clone(),
             interval,
@@ -100,12 +145,11 @@ impl Lanes {
             reports: reports_in,
             parts: Arc::new(Mutex::new(parts)),
             threads: threads.clone(),
-            stats: stats.clone(),
         };
         let ended = percore::run(&job.cores, move |lane| start.run(lane))
             .map_err(|e| Failure::CannotRun(format!("start a lane's thread: {e}")))?;
         let results = job.cores.iter().map(|_| None).collect();
-        Ok(Lanes { mailers, reports, spares, ended, results, threads, stats })
+        Ok(Lanes { mailers, reports, spares, ended, results, threads })
     }
 
     pub(super) fn count(&self) -> usize {
@@ -178,12 +222,7 @@ impl Lanes {
 
     /// What each lane has used so far.
     pub(super) fn cpu(&self) -> Vec<Cpu> {
-        let one = |(thread, stats): (&Arc<Mutex<Option<i32>>>, &Arc<EngineStats>)| {
-            let thread = *thread.lock().unwrap_or_else(PoisonError::into_inner);
-            let (all_ns, held_up_ns) = thread.and_then(schedstat).unwrap_or_default();
-            Cpu { all_ns, spin_ns: stats.spin_nanoseconds.get(), held_up_ns }
-        };
-        self.threads.iter().zip(&self.stats).map(one).collect()
+        self.threads.iter().map(|thread| thread.cpu()).collect()
     }
 }
 
@@ -191,8 +230,8 @@ impl Start {
     fn run(&self, lane: usize) -> Result<LaneResult, engine::Failure> {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner)[lane].take();
         let Parts { mailbox, spares } = parts.expect("each lane starts once");
-        let thread = rustix::thread::gettid().as_raw_nonzero().get();
-        *self.threads[lane].lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        let thread = &self.threads[lane];
+        thread.is(Life::Running(rustix::thread::gettid().as_raw_nonzero().get()));
         // A sleep may be prolonged by the slack, by default 50 us (PR_SET_TIMERSLACK); without it a run still works.
         let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let job = &self.job;
@@ -214,8 +253,10 @@ impl Start {
         let workload = job.workload.lane(job.seed, lane, job.cores.len(), self.nonce);
         let outbox = Outbox { lane, reports: self.reports.clone(), spares };
         let client = Client::new(plan, pace, workload, outbox);
-        engine::run(job.probe.engine, vec![], client, &mailbox, &settings, &self.stats[lane])
-            .map(Client::finish)
+        let ended = engine::run(job.probe.engine, vec![], client, &mailbox, &settings, &thread.stats);
+        // As long as it is there to be read: the main thread may be late.
+        thread.is(Life::Ended(thread.cpu()));
+        ended.map(Client::finish)
     }
 
     /// This lane's share.

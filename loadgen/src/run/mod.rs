@@ -66,7 +66,7 @@ struct Collected {
     timeline: Timeline,
     results: Vec<crate::program::LaneResult>,
     /// CPU time of each lane in the window, with and without spins.
-    cpu: Vec<lanes::Cpu>,
+    cpu: Vec<lanes::Used>,
     started_unix_ms: u64,
     target: Option<crate::model::TargetUse>,
     interrupted: bool,

@@ -17,9 +17,9 @@ pub(super) fn up(job: &Job, collected: &mut Collected) -> Run {
         let cpu = collected.cpu.get(n).copied().unwrap_or_default();
         LaneUse {
             core: job.cores[n],
-            busy: share(cpu.all_ns.saturating_sub(cpu.spin_ns), window_ns),
-            held_up: share(cpu.held_up_ns, window_ns),
-            cpu_ns: cpu.all_ns,
+            busy: cpu.busy,
+            held_up: cpu.held_up,
+            cpu_ns: cpu.cpu_ns,
             completed: lane.totals.counts.completed,
         }
     };
@@ -54,10 +54,6 @@ pub(super) fn up(job: &Job, collected: &mut Collected) -> Run {
         checks: Vec::new(),
         slos: Vec::new(),
     }
-}
-
-fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 fn setup(job: &Job) -> Setup {

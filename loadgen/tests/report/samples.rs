@@ -171,7 +171,7 @@ pub(crate) fn hostile() -> Run {
     run.setup.engine = HOSTILE.into();
     run.setup.load = Load::Open { arrivals: HOSTILE.into(), pieces: Vec::new() };
     run.target = Some(TargetUse { name: HOSTILE.into(), ..TargetUse::default() });
-    run.errors = (0..100).map(|n| error(HOSTILE, 1, &HOSTILE.repeat(if n == 0 { 900 } else { 1 }))).collect();
+    run.errors = (0..100).map(|n| error(HOSTILE, 1, &HOSTILE.repeat(if n == 0 { 300 } else { 1 }))).collect();
     run.checks = (0..30)
         .map(|_| Check { help: HOSTILE.into(), ..check(HOSTILE, Outcome::Fail, HOSTILE, HOSTILE) })
         .collect();

@@ -142,6 +142,7 @@ mod tests {
     #[test]
     fn a_ratio_of_nothing_has_no_place() {
         assert_eq!(whisker(&row(f64::NAN, 0.0, f64::INFINITY), Scale::from_zero(1.0)), "–");
+        assert_eq!(whisker(&row(f64::NAN, 0.9, 1.1), Scale::from_zero(1.0)), "–");
         assert_eq!(whisker(&row(0.0, 0.0, 0.0), Scale::from_zero(1.0)), "–");
     }
 }

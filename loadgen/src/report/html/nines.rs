@@ -58,8 +58,9 @@ pub(super) fn chart(curves: &[Curve<'_>], parts: &[Part<'_>]) -> Option<String> 
     for (index, curve) in curves.iter().enumerate().rev() {
         let class = CLASSES[index % CLASSES.len()];
         let points = points(curve.latency, nines, scale);
-        if index < 2 {
-            band(&mut plot, ["n0", "n1"][index], curve, nines, scale);
+        if let (Some(class), Some(intervals)) = (["n0", "n1"].get(index), curve.intervals) {
+            let (lower, upper) = bounds(curve.latency, intervals, nines, scale);
+            plot.area(class, &upper, &lower);
         }
         labels.extend(end(class, curve.name, &points));
         let known = known(curve.latency, nines, points.len());
@@ -108,20 +109,17 @@ fn known(latency: &Latency, nines: f64, points: usize) -> usize {
     ((last / nines * steps).floor().max(0.0) as usize + 1).min(points)
 }
 
-/// The interval's shade, as far as it is known.
-fn band(plot: &mut Plot, class: &str, curve: &Curve<'_>, nines: f64, scale: Scale) {
-    let Some(intervals) = curve.intervals else { return };
-    let (mut lower, mut upper) = (Vec::new(), Vec::new());
-    for step in 0..=(nines * f64::from(STEPS)) as u32 {
-        let x = f64::from(step) / f64::from(STEPS);
-        let found = quantile(curve.latency, intervals, share(x));
-        if !(found.is_enough && found.is_bounded) {
-            break;
-        }
-        lower.push((x / nines, scale.place(found.low_ns as f64)));
-        upper.push((x / nines, scale.place(found.high_ns as f64)));
-    }
-    plot.area(class, &upper, &lower);
+/// The interval's ends, as far as they are known.
+fn bounds(latency: &Latency, intervals: &[Interval], nines: f64, scale: Scale) -> (Vec<Point>, Vec<Point>) {
+    let shares = (0..=(nines * f64::from(STEPS)) as u32).map(|step| f64::from(step) / f64::from(STEPS));
+    shares
+        .map(|x| (x, quantile(latency, intervals, share(x))))
+        .take_while(|(_, found)| found.is_enough && found.is_bounded)
+        .map(|(x, found)| {
+            let at = |ns: u64| (x / nines, scale.place(ns as f64));
+            (at(found.low_ns), at(found.high_ns))
+        })
+        .unzip()
 }
 
 fn end(class: &'static str, name: &str, points: &[Point]) -> Option<Label> {
@@ -170,6 +168,17 @@ mod tests {
         let drawn = points(&latency, nines, Scale::from_zero(2_000.0));
         assert_eq!(drawn.len(), 5 * STEPS as usize + 1);
         assert_eq!(known(&latency, nines, drawn.len()), 4 * STEPS as usize + 1);
+    }
+
+    #[test]
+    fn the_shade_ends_where_the_interval_has_no_bounds() {
+        let mut latency = Latency::new();
+        (0..10_000).for_each(|n| latency.record(100_000 + n * 10));
+        let (lower, upper) = bounds(&latency, &[], 4.0, Scale::from_zero(200_000.0));
+        // Ten samples lie beyond p99.9: three nines of the four.
+        let &(end, _) = upper.last().unwrap();
+        assert!((0.7..=0.75).contains(&end), "{end}");
+        assert!(lower.iter().zip(&upper).all(|(low, high)| low.0 == high.0 && low.1 <= high.1));
     }
 
     #[test]

@@ -163,7 +163,7 @@ pub(super) fn trials(search: &Search) -> String {
         Column::Number("completed"),
         Column::Number("window"),
     ];
-    let mut table = Table::new("", &columns, "");
+    let mut table = Table::new("trials", &columns, "");
     for trial in search.trials.iter().take(TRIALS_MAX) {
         let (class, word) = match trial.result {
             TrialResult::Met => ("good", "met"),
