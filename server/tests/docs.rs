@@ -15,36 +15,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Options in the documents that belong to others: cargo, curl, our own `bench`.
-const FOREIGN: &[&str] = &[
-    "--release",
-    "--workspace",
-    "--example",
-    "--no-default-features",
-    "--features",
-    "--json",
-    "--manifest-path",
-    "--bench",
-    "--pipeline",
-    "--quick",
-    "--rounds",
-    "--seconds",
-];
-
 /// With the default as `--check` shows it, which is how it stands in the sample.
 const SAMPLE: &str = "server/deploy/corelane.toml";
-
-#[test]
-fn every_option_in_the_documents_exists() {
-    let known: BTreeSet<String> = options().iter().map(long).chain(["--version".to_owned()]).collect();
-    for file in documents() {
-        for word in words(&read(&file), |c| c.is_ascii_lowercase() || c == '-') {
-            let is_option = word.starts_with("--") && word[2..].starts_with(|c: char| c.is_ascii_lowercase());
-            let is_known = known.contains(word) || FOREIGN.contains(&word);
-            assert!(!is_option || is_known, "{}: there is no {word}", file.display());
-        }
-    }
-}
 
 #[test]
 fn every_option_is_documented_with_its_default() {

@@ -29,4 +29,4 @@ pub fn search<E>(
 }
 
 #[cfg(test)]
-mod simulation;
+mod simulation_tests;

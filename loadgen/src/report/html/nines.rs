@@ -44,7 +44,7 @@ pub(super) fn chart(curves: &[Curve<'_>], parts: &[Part<'_>]) -> Option<String> 
     for nine in 0..=nines as u32 {
         let text = format!("{} %", trimmed(share(f64::from(nine)) * 100.0, 4));
         // On a narrow page the last two of seven would touch.
-        let always = nine < 5 || f64::from(nine) >= nines;
+        let always = nine != 5 || nines < 6.0;
         plot.x_tick(f64::from(nine) / nines, &text, always);
     }
     plot.x_name("share of requests that were not slower");
@@ -72,9 +72,9 @@ pub(super) fn chart(curves: &[Curve<'_>], parts: &[Part<'_>]) -> Option<String> 
     Some(plot.finish("", &summary(&curves)))
 }
 
-/// So many nines has the last of all: log10 of the count.
+/// So many nines has the last of all: log10 of the count. The axis ends there.
 fn nines_of(latency: &Latency) -> f64 {
-    (latency.count() as f64).log10().ceil().clamp(2.0, NINES_MAX)
+    (latency.count() as f64).log10().clamp(2.0, NINES_MAX)
 }
 
 /// Of the requests, at so many nines.
@@ -105,7 +105,7 @@ fn points(latency: &Latency, nines: f64, scale: Scale) -> Vec<Point> {
 /// How many of the points have ten samples beyond them.
 fn known(latency: &Latency, nines: f64, points: usize) -> usize {
     let last = (latency.count() as f64 / TAIL_MIN as f64).log10();
-    let steps = nines * f64::from(STEPS);
+    let steps = f64::from((nines * f64::from(STEPS)) as u32);
     ((last / nines * steps).floor().max(0.0) as usize + 1).min(points)
 }
 
