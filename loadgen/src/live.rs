@@ -5,6 +5,7 @@
 use crate::job::Job;
 use crate::model::Interval;
 use crate::run::Observer;
+use crate::timeline::Timeline;
 use crate::units::{format_count, format_ns, format_rate};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -76,13 +77,14 @@ impl Observer for Live {
         }
     }
 
-    fn interval(&mut self, interval: &Interval, so_far: &Interval) {
+    fn interval(&mut self, interval: &Interval, so_far: &Timeline) {
         let now = Instant::now();
         let every = if matches!(self.view, View::Terminal(_)) { REDRAW_EVERY } else { LINE_EVERY };
-        if now < self.drawn + every {
+        if matches!(self.view, View::Silent) || now < self.drawn + every {
             return;
         }
         self.drawn += every;
+        let so_far = &so_far.so_far();
         match &self.view {
             View::Silent => {}
             View::Lines => eprintln!(

@@ -52,6 +52,13 @@ pub fn format_ns(ns: u64) -> String {
     scaled(ns as f64, &[(" µs", 1e3), (" ms", 1e6), (" s", 1e9)])
 }
 
+/// `p99.9`, from 0.999.
+pub fn percentile_name(quantile: f64) -> String {
+    // At six decimals what is off by rounding is gone, and so are the zeros behind.
+    let text = format!("{:.6}", quantile * 100.0);
+    format!("p{}", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// `950`, `184k`, `1.02M`: requests per second.
 pub fn format_rate(rate: f64) -> String {
     scaled(rate.max(0.0), &[("", 1.0), ("k", 1e3), ("M", 1e6)])
@@ -204,6 +211,13 @@ mod tests {
         fn what_is_shown_is_within_half_of_its_last_digit(ns in 1u64..100_000_000_000) {
             let shown = time_ns(&format_ns(ns)).unwrap();
             prop_assert!(shown.abs_diff(ns) as f64 <= 0.0051 * ns as f64, "{ns} {}", format_ns(ns));
+        }
+    }
+
+    #[test]
+    fn percentiles_are_named_without_noise() {
+        for (q, name) in [(0.5, "p50"), (0.99, "p99"), (0.999, "p99.9"), (0.99999, "p99.999"), (0.07, "p7")] {
+            assert_eq!(percentile_name(q), name);
         }
     }
 }

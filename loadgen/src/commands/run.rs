@@ -7,6 +7,7 @@ use crate::model::{Content, Interval, Run};
 use crate::options::RunOptions;
 use crate::report::{hgrm, intervals};
 use crate::run::{self, Observer};
+use crate::timeline::Timeline;
 use std::io::Write;
 use std::sync::atomic::AtomicBool;
 
@@ -50,7 +51,7 @@ impl Observer for Watch {
         self.live.begins(job);
     }
 
-    fn interval(&mut self, interval: &Interval, so_far: &Interval) {
+    fn interval(&mut self, interval: &Interval, so_far: &Timeline) {
         self.live.interval(interval, so_far);
         if let Some(written) = &mut self.written {
             // A full disk must not end the run; the report will come.

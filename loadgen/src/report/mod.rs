@@ -13,11 +13,6 @@ use crate::model::{Check, Comparison, Load, Outcome, Piece, Run, Setup, Word};
 use crate::quantile::Quantile;
 use crate::units::{format_count, format_ns, format_rate, format_share};
 
-/// `p99.9` of 0.999.
-fn quantile_name(q: f64) -> String {
-    format!("p{}", trimmed(q * 100.0, 4))
-}
-
 /// `2.27 ms – 2.40 ms`, or what alone bounds it.
 fn interval(quantile: &Quantile) -> String {
     let low = format_ns(quantile.low_ns);
@@ -133,9 +128,13 @@ fn rates(pieces: &[Piece]) -> String {
 
 /// Lanes, connections, engine: what the requests came through.
 fn means(setup: &Setup) -> String {
-    let cores: Vec<String> = setup.cores.iter().map(usize::to_string).collect();
+    let cores = setup.cores.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
     let lanes = plural(setup.cores.len() as u64, "lane", "lanes");
-    let on = if cores.is_empty() { String::new() } else { format!(" on cores {}", cores.join(", ")) };
+    let on = match setup.cores.len() {
+        0 => String::new(),
+        1 => format!(" on core {cores}"),
+        _ => format!(" on cores {cores}"),
+    };
     let engine = if setup.engine.is_empty() { String::new() } else { format!(" · {}", setup.engine) };
     format!("{} · {lanes}{on}{engine}", plural(setup.connections, "connection", "connections"))
 }
@@ -225,10 +224,11 @@ fn tame(text: &str, max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::percentile_name;
 
     #[test]
     fn a_percentile_is_named_as_people_say_it() {
-        let names: Vec<String> = [0.5, 0.99, 0.999, 0.9999, 0.99999].map(quantile_name).into();
+        let names: Vec<String> = [0.5, 0.99, 0.999, 0.9999, 0.99999].map(percentile_name).into();
         assert_eq!(names, ["p50", "p99", "p99.9", "p99.99", "p99.999"]);
     }
 

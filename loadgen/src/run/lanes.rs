@@ -132,6 +132,8 @@ impl Lanes {
             let (mailer, mailbox) =
                 made.map_err(|e| Failure::CannotRun(format!("make a lane's mailbox: {e}")))?;
             let (spare_in, spare_out) = mpsc::channel();
+            // The receiver is in scope.
+            let _ = spare_in.send(Box::default());
             mailers.push(mailer);
             spares.push(spare_in);
             parts.push(Some(Parts { mailbox, spares: spare_out }));

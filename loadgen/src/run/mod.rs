@@ -19,8 +19,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Lanes hear of the begin before it comes.
 const BEGIN_IN: Duration = Duration::from_millis(5);
-/// Between two looks at the processes, and at the user's wish to stop.
+/// Between two looks at the user's wish to stop.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// A run looks at the target's threads about so often, if its length is known; each look reads many files.
+const TARGET_LOOKS: u32 = 20;
+const TARGET_LOOK_MAX: Duration = Duration::from_secs(1);
 /// A run has about so many intervals, if its length is known.
 const INTERVALS: u32 = 120;
 const INTERVAL_MIN: Duration = Duration::from_millis(20);
@@ -30,7 +33,7 @@ pub trait Observer {
     /// Connections are there; it begins.
     fn begins(&mut self, _job: &Job) {}
     /// An interval is over; and all so far.
-    fn interval(&mut self, _interval: &Interval, _so_far: &Interval) {}
+    fn interval(&mut self, _interval: &Interval, _so_far: &Timeline) {}
     /// It is over.
     fn ends(&mut self) {}
 }
@@ -92,6 +95,7 @@ fn collect(
     let mut watch = job.watch.clone();
     let (mut phase, mut interrupted, mut last_look) = (Phase::Warming, false, window_begin);
     let (mut before, mut after) = (lanes.cpu(), None);
+    let look_every = (job.duration / TARGET_LOOKS).clamp(LOOK_EVERY, TARGET_LOOK_MAX);
     let mut started_unix_ms = unix_ms();
     loop {
         let now = Instant::now();
@@ -100,7 +104,7 @@ fn collect(
             (before, started_unix_ms, last_look) = (lanes.cpu(), unix_ms(), now);
             watch.iter_mut().for_each(|watch| watch.begin());
         }
-        if phase == Phase::Measuring && now >= last_look + LOOK_EVERY {
+        if phase == Phase::Measuring && now >= last_look + look_every {
             last_look = now;
             watch.iter_mut().for_each(|watch| watch.look(&job.cores));
         }
@@ -121,11 +125,10 @@ fn collect(
         match lanes.reports.recv_timeout(next.saturating_duration_since(now).min(LOOK_EVERY)) {
             Ok((lane, Report::Slice { index, slice })) => {
                 let (intervals, spare) = timeline.add(lane, index, slice);
-                if let Some(spare) = spare {
-                    lanes.give_back(lane, spare);
-                }
+                // Made here if need be: a lane has better things to do.
+                lanes.give_back(lane, spare.unwrap_or_default());
                 for interval in &intervals {
-                    observer.interval(interval, &timeline.so_far());
+                    observer.interval(interval, &timeline);
                 }
             }
             Ok((_, Report::Ready { .. })) | Err(RecvTimeoutError::Timeout) => {}

@@ -2,12 +2,12 @@
 //!
 //! In: own lag, arrivals, lanes, looks at the target. Out: checks. Never: takes the wait for a connection as own lag.
 
-use super::{check, percentile, unknown};
+use super::{check, unknown};
 use crate::model::{Check, Load, Run};
 use crate::quantile::{TAIL_MIN, rank};
 use crate::schedule::ArrivalKind;
 use crate::slo::Slo;
-use crate::units::{format_count, format_ns, format_share};
+use crate::units::{format_count, format_ns, format_share, percentile_name};
 
 /// Share of a percentile that may be the generator's own lateness, at the same percentile.
 const OWN_LAG_SHARE_MAX: f64 = 0.2;
@@ -52,8 +52,12 @@ pub(super) fn own_lag(run: &Run, slos: &[Slo]) -> Check {
     });
     let worst =
         lags.max_by(|one, two| one.excess().total_cmp(&two.excess())).expect("two are always looked at");
-    let found =
-        format!("{} {} of {}", percentile(worst.q), format_ns(worst.own_ns), format_ns(worst.response_ns));
+    let found = format!(
+        "{} {} of {}",
+        percentile_name(worst.q),
+        format_ns(worst.own_ns),
+        format_ns(worst.response_ns)
+    );
     let help = "the generator sent late: give it more --cores, a quiet machine, or lower --rate";
     check(NAME, worst.excess() <= 1.0, found, wanted, help)
 }

@@ -79,12 +79,5 @@ fn unknown(name: &str, why: &str, wanted: String) -> Check {
     Check { name: name.to_owned(), outcome: Outcome::Unknown, found, wanted, help: String::new() }
 }
 
-/// `p99.9`, from 0.999.
-fn percentile(q: f64) -> String {
-    // At six decimals what is off by rounding is gone, and so are the zeros behind.
-    let text = format!("{:.6}", q * 100.0);
-    format!("p{}", text.trim_end_matches('0').trim_end_matches('.'))
-}
-
 #[cfg(test)]
 mod tests;

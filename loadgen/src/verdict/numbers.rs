@@ -2,11 +2,11 @@
 //!
 //! In: the window, what was in flight, the distributions. Out: checks. Never: compares two numbers of one source.
 
-use super::{check, percentile, unknown};
+use super::{check, unknown};
 use crate::model::{Check, Run};
 use crate::quantile::{TAIL_MIN, quantile, samples_needed};
 use crate::slo::Slo;
-use crate::units::{format_count, format_ns, format_share};
+use crate::units::{format_count, format_ns, format_share, percentile_name};
 
 /// How far the number in flight may be from what rate and service time make of it.
 const LITTLE_SHARE_MAX: f64 = 0.05;
@@ -47,7 +47,7 @@ pub(super) fn samples(run: &Run, slos: &[Slo]) -> Check {
     let of_slos = slos.iter().filter_map(|slo| slo.quantile_and_limit().map(|(q, _)| q));
     let highest = of_slos.fold(ALWAYS, f64::max);
     let tail = quantile(&run.response, &[], highest).tail;
-    let name = percentile(highest);
+    let name = percentile_name(highest);
     let found = format!("{} beyond {name}", format_count(tail));
     let needed = samples_needed(highest);
     let help = format!("measure longer: {name} needs {} requests", format_count(needed));

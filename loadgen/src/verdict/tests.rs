@@ -281,13 +281,6 @@ fn several_reasons_are_named_in_order_and_the_generator_answers_first() {
     assert_eq!(fault(&run), Fault::Generator);
 }
 
-#[test]
-fn percentiles_are_named_without_noise() {
-    for (q, name) in [(0.5, "p50"), (0.99, "p99"), (0.999, "p99.9"), (0.99999, "p99.999"), (0.07, "p7")] {
-        assert_eq!(percentile(q), name);
-    }
-}
-
 fn judged(change: impl Fn(&mut Run), slos: &[&str]) -> Run {
     let mut run = example::run();
     change(&mut run);

@@ -7,8 +7,8 @@ use super::scale::{Scale, tick_time};
 use super::svg::{Label, Plot, Point};
 use crate::model::{Interval, Latency};
 use crate::quantile::{TAIL_MIN, quantile, samples_needed};
-use crate::report::{quantile_name, trimmed};
-use crate::units::{format_count, format_ns};
+use crate::report::trimmed;
+use crate::units::{format_count, format_ns, percentile_name};
 
 const HEIGHT: u32 = 340;
 /// Points of a curve per nine.
@@ -131,7 +131,7 @@ fn hovers(plot: &mut Plot, curves: &[&Curve<'_>], nines: f64) {
     for step in 0..=(nines * 4.0) as u32 {
         let x = f64::from(step) / 4.0;
         let q = share(x);
-        let name = quantile_name((q * 1e6).round() / 1e6);
+        let name = percentile_name((q * 1e6).round() / 1e6);
         let values = curves.iter().map(|curve| {
             let few = if curve.latency.count() < samples_needed(q) { " (few samples)" } else { "" };
             format!("{} {}{few}", curve.name, format_ns(curve.latency.at(q)))

@@ -7,10 +7,10 @@ use super::escape::esc;
 use crate::model::{Check, Outcome, Run};
 use crate::quantile::{quantiles, samples_needed};
 use crate::report::{
-    bytes, checks_of, interval, is_believable, ledger, load, means, plural, quantile_name, rate, share,
-    target_cpu_ns, urls, window,
+    bytes, checks_of, interval, is_believable, ledger, load, means, plural, rate, share, target_cpu_ns, urls,
+    window,
 };
-use crate::units::{format_count, format_ns};
+use crate::units::{format_count, format_ns, percentile_name};
 use crate::verdict;
 use std::fmt::Write as _;
 
@@ -78,7 +78,7 @@ pub(super) fn key_numbers(run: &Run) -> String {
     let mut out = String::from(r#"<dl class="tiles">"#);
     let quantiles = quantiles(&run.response, &run.intervals);
     for q in KEY {
-        let name = format!("{} response", quantile_name(q));
+        let name = format!("{} response", percentile_name(q));
         match quantiles.iter().find(|quantile| (quantile.q - q).abs() < 1e-9) {
             Some(found) if found.is_enough => {
                 tile(

@@ -8,8 +8,8 @@ use super::svg::Plot;
 use super::time::add_bands;
 use crate::model::{BANDS, Interval, Latency, Load, Piece, Run, Search, TrialResult, band_floor_ns};
 use crate::quantile::quantile;
-use crate::report::{interval, quantile_name, rate, seconds};
-use crate::units::format_ns;
+use crate::report::{interval, rate, seconds};
+use crate::units::{format_ns, percentile_name};
 
 const HEIGHT: u32 = 320;
 /// The percentile that is drawn for a run in steps.
@@ -44,7 +44,7 @@ pub(super) fn of_search(search: &Search) -> Option<String> {
                 "{} for {}: {} {} ({} – {}), {said}",
                 rate(trial.rate),
                 seconds(trial.window_ns),
-                quantile_name(search.quantile),
+                percentile_name(search.quantile),
                 format_ns(value),
                 format_ns(low),
                 format_ns(high)
@@ -113,7 +113,7 @@ fn chart(held: &[Held], ramp: &[(f64, f64)], search: Option<&Search>, q: f64) ->
         let at = (x.place(held.rate), y.place(held.value));
         plot.dot(held.class, held.dot, at, (y.place(held.low), y.place(held.high)), &held.title);
     }
-    let name = quantile_name(q);
+    let name = percentile_name(q);
     Some(plot.finish("", &format!("{name} of response time against offered rate, {} held rates", held.len())))
 }
 

@@ -4,7 +4,8 @@
 
 use super::{Detail, figure, page, rates, run, tables};
 use crate::model::Search;
-use crate::report::{means, quantile_name, rate, urls};
+use crate::report::{means, rate, urls};
+use crate::units::percentile_name;
 use std::fmt::Write as _;
 
 pub(super) fn body(search: &Search, detail: Detail) -> String {
@@ -19,7 +20,7 @@ pub(super) fn body(search: &Search, detail: Detail) -> String {
         let text = "The generator set the limit, not the server.";
         out += &page::warning("A lower bound.", text, "");
     }
-    let name = quantile_name(search.quantile);
+    let name = percentile_name(search.quantile);
     let text = format!(
         "Filled: the rate met the target; rings: it missed (red) or the generator could not do it (grey). \
          Bars are 95 % intervals. Grey line: the ramp that brackets the answer. Shaded: its interval. The \

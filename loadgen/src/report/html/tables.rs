@@ -6,8 +6,8 @@ use super::escape::{command, esc};
 use super::table::{Cell, Column, Table};
 use crate::model::{Latency, Machine, Run, Search, Setup, TrialResult};
 use crate::quantile::{Quantile, quantiles, samples_needed};
-use crate::report::{interval, load, plural, quantile_name, rate, seconds, share, trimmed};
-use crate::units::{format_count, format_ns};
+use crate::report::{interval, load, plural, rate, seconds, share, trimmed};
+use crate::units::{format_count, format_ns, percentile_name};
 use humantime::format_rfc3339_seconds;
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
@@ -50,7 +50,7 @@ pub(super) fn percentiles(run: &Run) -> String {
 }
 
 fn percentile(table: &mut Table, run: &Run, quantile: &Quantile) {
-    let name = quantile_name(quantile.q);
+    let name = percentile_name(quantile.q);
     let tail = format_count(quantile.tail);
     if quantile.is_enough {
         let others = others(run, |times| times.at(quantile.q));
@@ -184,7 +184,7 @@ pub(super) fn trials(search: &Search) -> String {
         );
     }
     out += &table.finish();
-    let _ = write!(out, r#"<p class="note">Response: {}.</p>"#, quantile_name(search.quantile));
+    let _ = write!(out, r#"<p class="note">Response: {}.</p>"#, percentile_name(search.quantile));
     out
 }
 

@@ -7,12 +7,12 @@ mod comparison;
 mod search;
 
 use super::{
-    bytes, checks_of, interval, is_believable, ledger, load, means, plural, quantile_name, rate, share, tame,
-    target_cpu_ns, urls, window,
+    bytes, checks_of, interval, is_believable, ledger, load, means, plural, rate, share, tame, target_cpu_ns,
+    urls, window,
 };
 use crate::model::{Check, Content, Document, Latency, Outcome, Run};
 use crate::quantile::{Quantile, quantiles, samples_needed};
-use crate::units::{format_count, format_ns};
+use crate::units::{format_count, format_ns, percentile_name};
 use crate::verdict;
 
 /// Lines that a terminal of usual size shows at once.
@@ -157,7 +157,7 @@ fn percentiles(lines: &mut Lines, run: &Run) {
 }
 
 fn percentile(quantile: &Quantile, others: [&Latency; 3]) -> String {
-    let name = quantile_name(quantile.q);
+    let name = percentile_name(quantile.q);
     if !quantile.is_enough {
         let needed = format_count(samples_needed(quantile.q));
         return format!("{name:<8} too few samples (needs {needed})");

@@ -4,8 +4,8 @@
 
 use super::Lines;
 use crate::model::{Search, Trial, TrialResult};
-use crate::report::{is_believable, load, means, quantile_name, rate, seconds, urls};
-use crate::units::format_ns;
+use crate::report::{is_believable, load, means, rate, seconds, urls};
+use crate::units::{format_ns, percentile_name};
 use crate::verdict;
 
 const TRIALS_MAX: usize = 24;
@@ -36,7 +36,7 @@ fn trials(lines: &mut Lines, search: &Search) {
         lines.add("No rate was held.");
         return;
     }
-    let measure = quantile_name(search.quantile);
+    let measure = percentile_name(search.quantile);
     lines.add(row(["offered", "completed", "window", &measure, "95 % interval", "result"]));
     let shown = nearest(search);
     for trial in &shown {
