@@ -83,13 +83,14 @@ impl Job {
     /// # Errors
     /// What of them can't be, and what could.
     pub fn new(command: String, urls: &[Url], options: &LoadOptions) -> Result<Job, Failure> {
+        // What the user can put right is told first, even where no server runs.
         let place = url::common_place(urls).map_err(Failure::Usage)?;
-        let addresses = place.resolve().map_err(Failure::CannotRun)?;
-        let address = reachable(&addresses, options.timeout.0)?;
         let kind = options.workload.unwrap_or_else(|| kind_of(urls, options));
         let spec = spec(urls, kind, options)?;
         let workload = Workload::new(spec).map_err(Failure::Usage)?;
         let probe = options.engine.resolve().map_err(|e| Failure::CannotRun(e.to_string()))?;
+        let addresses = place.resolve().map_err(Failure::CannotRun)?;
+        let address = reachable(&addresses, options.timeout.0)?;
         let watch = Watch::find(&options.pid, &address).map_err(Failure::Usage)?;
         let cores = cores(options, watch.as_ref())?;
         let mut job = Job {

@@ -8,7 +8,7 @@ use crate::run::Observer;
 use crate::timeline::Timeline;
 use crate::units::{format_count, format_ns, format_rate};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 /// Between two updates of a terminal: drawing is work, perhaps on a lane's core.
@@ -35,7 +35,7 @@ enum View {
 impl Live {
     /// Silent if it is to be `quiet`.
     pub fn new(quiet: bool) -> Live {
-        let view = match (quiet, std::io::stderr().is_terminal()) {
+        let view = match (quiet, io::stderr().is_terminal()) {
             (true, _) => View::Silent,
             (false, false) => View::Lines,
             (false, true) => View::Terminal(ProgressBar::hidden()),
@@ -53,8 +53,8 @@ impl Live {
     pub fn say(&self, text: &str) {
         match &self.view {
             View::Silent => {}
-            View::Lines => eprintln!("{text}"),
-            View::Terminal(bar) if bar.is_hidden() => eprintln!("{text}"),
+            View::Lines => to_stderr(&format!("{text}\n")),
+            View::Terminal(bar) if bar.is_hidden() => to_stderr(&format!("{text}\n")),
             View::Terminal(bar) => bar.println(text),
         }
     }
@@ -87,12 +87,10 @@ impl Observer for Live {
         let so_far = &so_far.so_far();
         match &self.view {
             View::Silent => {}
-            View::Lines => eprintln!(
-                "{}{:>4} s  {}",
-                self.label,
-                now.duration_since(self.began).as_secs(),
-                told(interval, so_far)
-            ),
+            View::Lines => {
+                let seconds = now.duration_since(self.began).as_secs();
+                to_stderr(&format!("{}{seconds:>4} s  {}\n", self.label, told(interval, so_far)));
+            }
             View::Terminal(bar) => {
                 let place = match self.total {
                     Some(_) => now.duration_since(self.began).as_millis() as u64,
@@ -109,6 +107,11 @@ impl Observer for Live {
             bar.finish_and_clear();
         }
     }
+}
+
+/// A reader of stderr that has gone is no reason to end: the result goes elsewhere.
+pub(crate) fn to_stderr(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 /// The rate now, the percentiles so far.

@@ -1,6 +1,7 @@
 //! Where results go: files, or `-` for stdout; the text report goes to stdout unless something else does.
 
 use crate::job::Failure;
+use crate::live::to_stderr;
 use crate::model::{Content, Document, FORMAT};
 use crate::options::Output;
 use crate::report::{html, json, text};
@@ -15,7 +16,7 @@ pub(super) fn show(content: Content, output: &Output, stdout_is_taken: bool) -> 
         stdout_is_taken || [&output.json, &output.html].into_iter().flatten().any(|path| is_stdout(path));
     if is_taken {
         let colour = wants_colour(io::stderr().is_terminal());
-        eprint!("{}", text::text(&document, colour));
+        to_stderr(&text::text(&document, colour));
     } else {
         let colour = wants_colour(io::stdout().is_terminal());
         print(&text::text(&document, colour))?;
@@ -57,8 +58,13 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn Write>, Failure> {
 /// Finds out before a long run whether its result can be written.
 pub(super) fn check(paths: &[&Option<std::path::PathBuf>]) -> Result<(), Failure> {
     for path in paths.iter().filter_map(|path| path.as_ref()).filter(|path| !is_stdout(path)) {
+        let is_new = path.symlink_metadata().is_err();
         let opened = File::options().append(true).create(true).open(path);
         opened.map_err(|e| Failure::CannotRun(format!("write {}: {e}", path.display())))?;
+        if is_new {
+            // A run that can't begin leaves nothing behind. If it stays, it is empty.
+            let _ = std::fs::remove_file(path);
+        }
     }
     Ok(())
 }

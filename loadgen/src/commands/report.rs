@@ -2,6 +2,7 @@
 
 use super::{Exit, output};
 use crate::job::Failure;
+use crate::live::to_stderr;
 use crate::options::ReportOptions;
 use crate::report::{html, json};
 
@@ -10,7 +11,7 @@ pub(super) fn act(options: &ReportOptions) -> Result<Exit, Failure> {
     let documents = options.files.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     output::write(&options.html, &html::html(&documents))?;
     if !output::is_stdout(&options.html) {
-        eprintln!("written: {}", options.html.display());
+        to_stderr(&format!("written: {}\n", options.html.display()));
     }
     Ok(Exit::Fine)
 }

@@ -3,7 +3,7 @@
 use super::{Exit, output};
 use crate::job::{Failure, Job};
 use crate::live::Live;
-use crate::model::{Content, Interval, Run};
+use crate::model::{Content, ErrorCount, Interval, Run};
 use crate::options::RunOptions;
 use crate::report::{hgrm, intervals};
 use crate::run::{self, Observer};
@@ -33,7 +33,9 @@ pub(super) fn worked(run: &Run) -> Result<(), Failure> {
     if run.counts.completed + run.counts.wrong > 0 || run.interrupted {
         return Ok(());
     }
-    let why = match run.errors.first() {
+    // What was never sent had to wait for what failed: that is the reason.
+    let is_cause = |error: &&ErrorCount| !error.kind.starts_with("not sent");
+    let why = match run.errors.iter().find(is_cause).or(run.errors.first()) {
         Some(error) => format!("{} ({} times): {}", error.kind, error.count, error.example),
         None => "nothing was sent: a longer --duration, or a higher --rate?".to_owned(),
     };

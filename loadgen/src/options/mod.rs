@@ -11,6 +11,7 @@ pub use values::{Duration, Rate};
 
 use crate::slo::Slo;
 use crate::url::Url;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -197,7 +198,7 @@ impl Command {
         if args.get(1).is_none_or(names_none) {
             args.insert(args.len().min(1), "run".into());
         }
-        let matches = command_line().try_get_matches_from(args)?;
+        let matches = command_line().try_get_matches_from(args).map_err(named)?;
         let command = CommandLine::from_arg_matches(&matches)?.command;
         match &command {
             Command::Run(run) => run.load.check()?,
@@ -209,9 +210,19 @@ impl Command {
     }
 }
 
+/// What is missing, by its name in the one line that is shown; `clap` has it in lines of its own.
+fn named(error: clap::Error) -> clap::Error {
+    match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::MissingRequiredArgument, Some(ContextValue::Strings(names))) => {
+            usage(format!("missing: {}", names.join(", ")))
+        }
+        _ => error,
+    }
+}
+
 /// A mistake in what was asked for.
 pub(crate) fn usage(text: impl std::fmt::Display) -> clap::Error {
-    command_line().error(clap::error::ErrorKind::ValueValidation, text)
+    command_line().error(ErrorKind::ValueValidation, text)
 }
 
 /// The command line as `--help` shows it: one screen, whichever way it is asked for.

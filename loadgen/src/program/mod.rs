@@ -109,20 +109,25 @@ impl Client {
         }
     }
 
-    /// What it has recorded, and what it never got to send.
-    pub fn finish(mut self) -> LaneResult {
-        let end = match self.window.end {
-            Time::NEVER => self.ended_at,
-            end => end.min(self.ended_at),
-        };
-        self.never_sent(end);
+    /// What it has recorded.
+    pub fn finish(self) -> LaneResult {
+        let end = self.window_end();
         let ledger = self.workload.ledger();
         let (totals, gaps) = self.recorder.finish(end);
         LaneResult { totals, gaps, ledger, window: Window { end, ..self.window } }
     }
 
+    /// Where the window really ended.
+    fn window_end(&self) -> Time {
+        match self.window.end {
+            Time::NEVER => self.ended_at,
+            end => end.min(self.ended_at),
+        }
+    }
+
     /// Counts what was due in the window and never sent.
-    fn never_sent(&mut self, end: Time) {
+    fn never_sent(&mut self) {
+        let end = self.window_end();
         let (Pace::Open(schedule, _), Some(begin)) = (&mut self.pace, begun(&self.window, &self.plan)) else {
             return;
         };
@@ -139,6 +144,7 @@ impl Client {
             }
             if self.window.holds(due) {
                 self.quota -= 1;
+                self.offered += 1;
                 self.recorder.never_sent(due, self.ended_at.max(due), why.clone());
             }
         }
@@ -187,6 +193,7 @@ impl Client {
     fn end(&mut self, now: Time, io: &mut Io) {
         if self.stage != Stage::Over {
             self.ended_at = now;
+            self.never_sent();
             self.hand_over_last_slice(now);
             self.stage = Stage::Over;
             io.stop();

@@ -39,9 +39,10 @@ impl Opener {
         let missing = self.wanted.saturating_sub(self.held).min(PER_TURN_MAX);
         let count = if self.gap.is_zero() { missing } else { missing.min(1) };
         if count > 0 && !self.gap.is_zero() {
-            // From the time it was due: a late turn doesn't lower the rate. But nothing is made up for long.
-            self.next_at =
-                (self.next_at + self.gap).max(Time(now.0.saturating_sub(self.gap.as_nanos() as u64)));
+            // From the time it was due: a late turn doesn't lower the rate. But nothing is made up for long, and
+            // nothing at the start.
+            let due = if self.next_at == Time(0) { now } else { self.next_at };
+            self.next_at = (due + self.gap).max(Time(now.0.saturating_sub(self.gap.as_nanos() as u64)));
         }
         self.held += count;
         count
@@ -83,6 +84,10 @@ mod tests {
         let made: usize = (0..50_000).map(|us| opener.take(Time(us * 1000))).sum();
         assert!((49..=51).contains(&made), "{made}");
         assert_eq!(Opener::new(100, None).take(Time(0)), 100);
+        // The clock doesn't begin with the run.
+        let mut late = Opener::new(100, Some(1000.0));
+        let made: usize = (5_000_000..5_050_000).map(|us| late.take(Time(us * 1000))).sum();
+        assert!((50..=51).contains(&made), "{made}");
     }
 
     #[test]

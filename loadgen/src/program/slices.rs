@@ -45,7 +45,9 @@ impl Client {
     fn behind(&self, now: Time) -> u64 {
         match (&self.pace, self.begun()) {
             (Pace::Open(schedule, _), Some(begin)) => {
-                schedule.behind(now.min(self.window.end).since(begin).as_nanos() as u64)
+                let by = |time: Time| schedule.behind(time.since(begin).as_nanos() as u64);
+                // What fell due in the warm-up is sent first, and is in no slice.
+                by(now.min(self.window.end)).saturating_sub(by(self.window.begin)).min(self.quota)
             }
             _ => 0,
         }

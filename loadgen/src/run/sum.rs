@@ -3,7 +3,7 @@
 use super::Collected;
 use crate::job::Job;
 use crate::machine;
-use crate::model::{Arrivals, Counts, ErrorCount, LaneUse, Latency, Ledger, Run, Setup};
+use crate::model::{Arrivals, Counts, ErrorCount, Interval, LaneUse, Latency, Ledger, Run, Setup};
 use crate::record::Totals;
 use crate::schedule::{ArrivalKind, GapMeter};
 
@@ -31,12 +31,15 @@ pub(super) fn up(job: &Job, collected: &mut Collected) -> Run {
         latency
     };
     let timeline = std::mem::replace(&mut collected.timeline, crate::timeline::Timeline::new(0, 1));
+    let counts = counts(&results);
+    let mut intervals = timeline.finish(window_ns);
+    settle(&mut intervals, counts.offered);
     Run {
         setup: setup(job),
         machine: machine::read(),
         started_unix_ms: collected.started_unix_ms,
         window_ns,
-        counts: counts(&results),
+        counts,
         errors: errors(&results),
         statuses: statuses(&results),
         response: all(|totals| &totals.response),
@@ -44,7 +47,7 @@ pub(super) fn up(job: &Job, collected: &mut Collected) -> Run {
         own_lag: all(|totals| &totals.own_lag),
         connection_wait: all(|totals| &totals.connection_wait),
         connect: all(|totals| &totals.connect),
-        intervals: timeline.finish(window_ns),
+        intervals,
         lanes,
         target: collected.target.take(),
         arrivals: arrivals(job, &results),
@@ -53,6 +56,18 @@ pub(super) fn up(job: &Job, collected: &mut Collected) -> Run {
         interrupted: collected.interrupted,
         checks: Vec::new(),
         slos: Vec::new(),
+    }
+}
+
+/// While a lane is behind, a slice holds about how many fell due in it. Of the whole their number is known: what was
+/// too many is taken from the end.
+fn settle(intervals: &mut [Interval], offered: u64) {
+    let told: u64 = intervals.iter().map(|interval| interval.offered).sum();
+    let mut over = told.saturating_sub(offered);
+    for interval in intervals.iter_mut().rev() {
+        let less = over.min(interval.offered);
+        interval.offered -= less;
+        over -= less;
     }
 }
 
