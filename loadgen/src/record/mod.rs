@@ -98,6 +98,9 @@ impl Recorder {
     /// A request was handed to the kernel.
     pub fn handed(&mut self, at: &Instants, bytes: usize) {
         self.change_in_flight(at.handed, 1);
+        if self.window.holds(at.handed) {
+            self.slice.sent += 1;
+        }
         if !self.window.holds(at.due) {
             return;
         }
@@ -105,9 +108,7 @@ impl Recorder {
         let lag = at.handed.since(at.sendable);
         let wait = at.sendable.since(at.due);
         self.totals.handed(lag, wait, bytes);
-        if at.handed < self.window.end {
-            self.slice.handed(lag);
-        }
+        self.slice.own_lag(lag);
         if let Some(gaps) = &mut self.gaps {
             // When it would have gone if a connection had always been free.
             gaps.sent((at.due + lag).since(self.schedule_begin).as_nanos() as u64);

@@ -37,9 +37,8 @@ impl Slice {
         }
     }
 
-    /// A request was handed over, so much later than it could have been.
-    pub(super) fn handed(&mut self, lag: Duration) {
-        self.sent += 1;
+    /// A measured request was handed over, so much later than it could have been.
+    pub(super) fn own_lag(&mut self, lag: Duration) {
         self.own_lag.saturating_record(lag.as_nanos() as u64);
     }
 
@@ -131,7 +130,8 @@ mod tests {
         for us in 1..=100 {
             one.ended(Duration::from_micros(us), false);
             other.ended(Duration::from_micros(1_000 + us), us == 1);
-            other.handed(Duration::from_nanos(us));
+            other.own_lag(Duration::from_nanos(us));
+            other.sent += 1;
         }
         one.add(&other);
         let interval = one.interval(7, 8);

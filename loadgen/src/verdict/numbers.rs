@@ -32,7 +32,9 @@ pub(super) fn littles_law(run: &Run) -> Check {
         return unknown(NAME, "nothing was answered", wanted);
     }
     let (mean_ns, sigma_ns) = (run.service.0.mean(), run.service.0.stdev());
-    let per_ns = run.counts.sent as f64 / run.window_ns as f64;
+    // Everything that was sent in the window, whenever it was due: that is what was in flight.
+    let sent: u64 = run.intervals.iter().map(|interval| interval.sent).sum();
+    let per_ns = sent as f64 / run.window_ns as f64;
     let expected = per_ns * mean_ns;
     // What is in flight at the window's ends counts for one side and not for the other: at each end, on average, the
     // rest of a service time for each in flight.

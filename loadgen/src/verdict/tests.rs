@@ -158,6 +158,7 @@ fn a_percentile_that_is_spoken_of_needs_samples() {
             run.window_ns = length;
             run.counts.offered = count;
             run.counts.sent = count;
+            sent_evenly(run, count);
             run.counts.completed = count;
             run.response = all_at(count, 100_000);
         }
@@ -327,7 +328,16 @@ fn slower(run: &mut Run) {
     run.setup.load = open("poisson", count as f64 / 30.0);
     run.counts.offered = count;
     run.counts.sent = count;
+    sent_evenly(run, count);
     run.counts.completed = count;
     run.counts.completed_in_window = count;
     run.in_flight_mean /= 10.0;
+}
+
+/// So many were sent in the window.
+fn sent_evenly(run: &mut Run, count: u64) {
+    let intervals = run.intervals.len() as u64;
+    for (n, interval) in run.intervals.iter_mut().enumerate() {
+        interval.sent = count / intervals + u64::from((n as u64) < count % intervals);
+    }
 }
