@@ -65,6 +65,7 @@ pub fn run() -> Run {
         target: Some(target()),
         arrivals: Some(Arrivals { asked: 1.000_4, sent: 0.998_7, gaps: offered - LANES }),
         in_flight_mean,
+        in_flight_by_times: in_flight_mean,
         ledger: None,
         interrupted: false,
         checks: Vec::new(),

@@ -72,6 +72,9 @@ pub struct Run {
     pub arrivals: Option<Arrivals>,
     /// Requests in flight, averaged over the window's time.
     pub in_flight_mean: f64,
+    /// The same by Little's law: the rate at which requests were sent, times how long each was in flight in the window.
+    #[serde(default)]
+    pub in_flight_by_times: f64,
     /// What the ledger found.
     pub ledger: Option<Ledger>,
     /// Ended before its time.

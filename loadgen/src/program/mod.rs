@@ -324,7 +324,10 @@ impl Program for Client {
             Stage::Running { begin } => {
                 Some(self.next_send(begin).min(self.window.end).min(self.slice_end()))
             }
-            Stage::Late { until, .. } | Stage::Draining { until } => Some(until),
+            Stage::Late { begin, until } => Some(self.next_send(begin).min(until)),
+            // An engine may tell of an end when the turn is over: then the next one is wanted at once.
+            Stage::Draining { .. } if self.recorder.in_flight() == 0 => Some(Time(0)),
+            Stage::Draining { until } => Some(until),
         };
         [stage, self.limits.next(), self.opener.next()].into_iter().flatten().min()
     }

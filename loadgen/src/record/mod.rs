@@ -39,6 +39,11 @@ impl Window {
     pub fn holds(&self, time: Time) -> bool {
         self.begin <= time && time < self.end
     }
+
+    /// How much of the time between two instants lies in it.
+    fn part_of(&self, from: Time, to: Time) -> Duration {
+        to.min(self.end).since(from.max(self.begin))
+    }
 }
 
 /// How a request came out.
@@ -118,6 +123,7 @@ impl Recorder {
     /// A request that was handed over has come to its end.
     pub fn ended(&mut self, at: &Instants, now: Time, how: Ended) {
         self.change_in_flight(now, -1);
+        self.totals.in_window_ns += self.window.part_of(at.handed, now).as_nanos();
         let came_inside = self.window.holds(now);
         if came_inside && matches!(how, Ended::Completed) {
             self.totals.counts.completed_in_window += 1;

@@ -72,8 +72,10 @@ pub struct Totals {
     pub errors: Vec<ErrorCount>,
     /// Answers by status.
     pub statuses: Vec<(u16, u64)>,
-    /// Requests in flight times nanoseconds.
+    /// Requests in flight times nanoseconds, counted as they come and go.
     pub in_flight_ns: u128,
+    /// The same, added up from each request's own times. See [`crate::verdict`]: the two must agree.
+    pub in_window_ns: u128,
 }
 
 impl Totals {

@@ -24,7 +24,10 @@ pub(super) fn up(job: &Job, collected: &mut Collected) -> Run {
         }
     };
     let lanes = results.iter().enumerate().map(lane_use).collect();
-    let in_flight_ns: u128 = results.iter().map(|lane| lane.totals.in_flight_ns).sum();
+    let mean = |part: fn(&Totals) -> u128| {
+        let sum: u128 = results.iter().map(|lane| part(&lane.totals)).sum();
+        if window_ns == 0 { 0.0 } else { sum as f64 / window_ns as f64 }
+    };
     let all = |times: fn(&Totals) -> &crate::record::Times| {
         let mut latency = Latency::new();
         results.iter().for_each(|lane| times(&lane.totals).add_to(&mut latency));
@@ -51,7 +54,8 @@ pub(super) fn up(job: &Job, collected: &mut Collected) -> Run {
         lanes,
         target: collected.target.take(),
         arrivals: arrivals(job, &results),
-        in_flight_mean: if window_ns == 0 { 0.0 } else { in_flight_ns as f64 / window_ns as f64 },
+        in_flight_mean: mean(|totals| totals.in_flight_ns),
+        in_flight_by_times: mean(|totals| totals.in_window_ns),
         ledger: ledger(&results),
         interrupted: collected.interrupted,
         checks: Vec::new(),

@@ -138,6 +138,7 @@ pub(crate) fn empty() -> Run {
         target: Some(TargetUse::default()),
         arrivals: Some(Default::default()),
         in_flight_mean: f64::NAN,
+        in_flight_by_times: f64::NAN,
         ledger: None,
         interrupted: true,
         checks: vec![check("samples", Outcome::Fail, "0", "at least 1")],

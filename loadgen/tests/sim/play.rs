@@ -176,6 +176,8 @@ impl Played {
         let sent = sum(|interval| interval.sent);
         assert!(sent <= self.target.requests + self.lane.totals.counts.failed, "{sent}");
         assert_eq!(sum(|interval| interval.completed), counts.completed_in_window);
+        // Little's law, exactly: counted as they come and go, and added up from each one's times.
+        assert_eq!(self.lane.totals.in_flight_ns, self.lane.totals.in_window_ns);
     }
 }
 

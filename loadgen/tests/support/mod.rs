@@ -1,0 +1,105 @@
+//! What the end-to-end tests share: the real binary as a child process, targets, and what a run must always obey.
+//!
+//! Everything waits with a bound, asks the kernel for its ports, and ends its children when a test fails. Never:
+//! expects a run to be fast, or valid; on a busy machine it is neither.
+
+#![allow(dead_code, reason = "each file of tests uses its part of it")]
+#![allow(unreachable_pub, reason = "it is compiled into each file of tests")]
+
+pub mod measured;
+pub mod nginx;
+pub mod raw;
+pub mod server;
+pub mod target;
+pub mod tool;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long anything may take before a test gives up; a slow machine should never reach it.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Each case as one test per engine. A case takes the engine's name.
+#[allow(unused_macros, reason = "each file of tests uses its part of it")]
+macro_rules! each_engine {
+    ($($case:ident)*) => {
+        #[cfg(feature = "epoll")]
+        mod epoll {
+            $(#[test] fn $case() { super::$case("epoll"); })*
+        }
+        #[cfg(feature = "uring")]
+        mod uring {
+            $(#[test] fn $case() {
+                if crate::support::has_uring() {
+                    super::$case("uring");
+                }
+            })*
+        }
+    };
+}
+
+/// Whether this machine permits io_uring; if not, says so.
+#[cfg(feature = "uring")]
+pub fn has_uring() -> bool {
+    use net::engine::{Engine, Failure, Probe};
+    // In a thread of its own: the kernel takes a ring apart later, by interrupting the thread that made it.
+    match std::thread::spawn(|| Probe::named(Engine::Uring)).join().expect("a probe doesn't panic") {
+        Ok(_) => true,
+        Err(failure @ Failure::Forbidden { .. }) => {
+            skipped(&failure.to_string());
+            false
+        }
+        Err(failure) => panic!("io_uring is permitted and fails: {failure}"),
+    }
+}
+
+/// Says that a test, or a part of it, was not run; also where the test runner captures what tests print.
+pub fn skipped(why: &str) {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    // A closed stderr has no reader to tell.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+}
+
+/// Waits for what should become true soon.
+pub fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_true() {
+        assert!(start.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A file that is gone when the test is over.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    /// A path in the temporary directory that no other test uses; short, as a Unix socket's has to be.
+    pub fn new(name: &str) -> Scratch {
+        use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let unique = format!("loadgen-{}-{}-{name}", std::process::id(), COUNT.fetch_add(1, Relaxed));
+        Scratch(std::env::temp_dir().join(unique))
+    }
+
+    pub fn with(name: &str, text: impl AsRef<[u8]>) -> Scratch {
+        let scratch = Scratch::new(name);
+        std::fs::write(&scratch.0, text).expect("a temporary file can be written");
+        scratch
+    }
+
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().expect("a path of ours is text")
+    }
+
+    pub fn text(&self) -> String {
+        std::fs::read_to_string(&self.0).unwrap_or_else(|error| panic!("{}: {error}", self.as_str()))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // It may never have been made.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
