@@ -231,5 +231,10 @@ fn cores(options: &LoadOptions, watch: Option<&Watch>) -> Result<Vec<usize>, Fai
     };
     let taken = watch.map(Watch::pinned_cpus).unwrap_or_default();
     let free: Vec<usize> = all.iter().copied().filter(|core| !taken.contains(core)).collect();
-    Ok(if free.is_empty() { all } else { free })
+    Ok(match watch {
+        _ if free.is_empty() => all,
+        // It is on this machine, and may run anywhere: half is left to it.
+        Some(_) if taken.is_empty() && all.len() > 1 => all[all.len() / 2..].to_vec(),
+        _ => free,
+    })
 }

@@ -5,8 +5,8 @@
 //! `verdict`.
 
 use crate::model::{Run, SloResult};
-use crate::quantile::{TAIL_MIN, quantile, rank};
-use crate::units::{decimal, format_count, format_ns, format_rate, format_share, rate, time_ns};
+use crate::quantile::{TAIL_MIN, quantile};
+use crate::units::{decimal, format_ns, format_rate, format_share, rate, time_ns};
 use std::fmt;
 use std::str::FromStr;
 
@@ -43,8 +43,8 @@ enum Edge {
 impl Slo {
     /// Whether the run meets it.
     ///
-    /// A request that failed before its time ran out, or got a wrong answer, was recorded with the short time that
-    /// it took. For percentiles and the maximum it counts as slower than all others: no answer is no fast answer.
+    /// A request without a right answer was recorded with at least the time limit for an answer: no answer is no fast
+    /// answer. Where a limit is above that, what lies there is not known to be met.
     pub fn judge(&self, run: &Run) -> SloResult {
         let result = |found: String, met: bool| SloResult { slo: self.text.clone(), found, met };
         let time = |ns: u64| result(format_ns(ns), self.allows(ns as f64));
@@ -53,10 +53,7 @@ impl Slo {
         }
         match self.measure {
             Measure::Percentile(q) => self.judge_percentile(run, q),
-            Measure::Max => match errors(run) {
-                0 => time(run.response.0.max()),
-                errors => result(format!("none: {} errors", format_count(errors)), false),
-            },
+            Measure::Max => self.judge_time(run, run.response.0.max()),
             Measure::Mean => time(run.response.0.mean().round() as u64),
             Measure::Errors => result(format_share(run.error_share()), self.allows(run.error_share())),
             Measure::Rate => result(format!("{}/s", format_rate(run.rate())), self.allows(run.rate())),
@@ -73,15 +70,18 @@ impl Slo {
                 false,
             );
         }
-        let count = run.response.count();
-        let errors = errors(run);
-        let place = rank(count, q) + errors;
-        let counted = format!("{} errors counted as slowest", format_count(errors));
-        match (errors, run.response.at_rank(place)) {
-            (0, value) => result(format_ns(value), self.allows(value as f64)),
-            (_, _) if place > count => result(format!("none: {counted}"), false),
-            (_, value) => result(format!("{}, {counted}", format_ns(value)), self.allows(value as f64)),
-        }
+        self.judge_time(run, found.value_ns)
+    }
+
+    /// A time that may be that of a request without a right answer.
+    fn judge_time(&self, run: &Run, ns: u64) -> SloResult {
+        let bad = run.counts.failed + run.counts.wrong;
+        let is_answer = bad == 0 || ns < run.setup.timeout_ns;
+        let found = match is_answer {
+            true => format_ns(ns),
+            false => format!("no right answer within {}", format_ns(run.setup.timeout_ns)),
+        };
+        SloResult { slo: self.text.clone(), found, met: is_answer && self.allows(ns as f64) }
     }
 
     fn allows(&self, found: f64) -> bool {
@@ -105,11 +105,6 @@ impl Slo {
     pub fn is_about_errors(&self) -> bool {
         self.measure == Measure::Errors
     }
-}
-
-/// Errors that may have been fast; a timeout took as long as it may.
-fn errors(run: &Run) -> u64 {
-    (run.counts.failed + run.counts.wrong).saturating_sub(run.counts.timeouts)
 }
 
 impl fmt::Display for Slo {
@@ -301,16 +296,14 @@ mod tests {
     }
 
     #[test]
-    fn errors_do_not_pass_as_fast_answers() {
+    fn what_was_not_answered_meets_no_limit() {
         let mut run = ladder();
-        run.counts.failed = 600;
-        assert_eq!(judge("p99<99.5ms", &run), (false, "99.6 ms, 600 errors counted as slowest".into()));
-        assert_eq!(judge("max<1s", &run), (false, "none: 600 errors".into()));
-        run.counts.wrong = 401;
-        assert_eq!(judge("p99<1s", &run), (false, "none: 1,001 errors counted as slowest".into()));
-        // A timeout was slow already.
-        (run.counts.wrong, run.counts.timeouts) = (0, 600);
-        assert_eq!(judge("p99<99.5ms", &run), (true, "99.0 ms".into()));
+        run.setup.timeout_ns = 99_500_000;
+        assert!(judge("max<1s", &run).0, "slow, but right");
+        run.counts.failed = 500;
+        assert_eq!(judge("max<1s", &run), (false, "no right answer within 99.5 ms".into()));
+        assert!(judge("p99<1s", &run).0, "99.0 ms is a time of an answer");
+        assert!(!judge("p99.9<1s", &run).0);
     }
 
     #[test]

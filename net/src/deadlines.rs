@@ -90,14 +90,24 @@ impl Deadlines {
         Some((token, kind))
     }
 
+    /// At the end of its list; or before those that wait since later, where it is set to a time that has passed.
     fn append(&mut self, index: usize, place: Place) {
-        let kind = &mut self.kinds[place.kind as usize];
-        let previous = std::mem::replace(&mut kind.last, index as u32);
-        match self.places.get_mut(previous as usize) {
-            Some(before) => before.next = index as u32,
-            None => kind.first = index as u32,
+        let mut previous = self.kinds[place.kind as usize].last;
+        while let Some(before) =
+            self.places.get(previous as usize).filter(|before| before.since > place.since)
+        {
+            previous = before.previous;
         }
-        self.places[index] = Place { previous, ..place };
+        let kind = &mut self.kinds[place.kind as usize];
+        let next = match self.places.get_mut(previous as usize) {
+            Some(before) => std::mem::replace(&mut before.next, index as u32),
+            None => std::mem::replace(&mut kind.first, index as u32),
+        };
+        match self.places.get_mut(next as usize) {
+            Some(after) => after.previous = index as u32,
+            None => kind.last = index as u32,
+        }
+        self.places[index] = Place { previous, next, ..place };
     }
 
     fn unlink(&mut self, index: usize) {

@@ -27,10 +27,22 @@ pub(super) fn act(options: &AbOptions, line: String, stop: &AtomicBool) -> Resul
         };
         live.label(format!("{name} {:>2}/{} ", n + 1, turns.len()));
         // The same arrivals for both sides of a round, and other ones in the next.
-        let job = Job { seed: options.load.seed + (n / 2) as u64, ..job.clone() };
-        let run = run::measure(&job, &[], stop, &mut live)?;
-        worked(&run)?;
-        runs.push(run);
+        let job = Job { seed: options.load.seed.wrapping_add((n / 2) as u64), ..job.clone() };
+        let run = run::measure_undisturbed(&job, &[], stop, &mut live).and_then(|run| {
+            worked(&run)?;
+            Ok(run)
+        });
+        match run {
+            // Half a round is no round.
+            Ok(run) if run.interrupted => break,
+            Ok(run) => runs.push(run),
+            // What was measured so far is compared; with nothing to compare, this is the end.
+            Err(failure) if runs_a.is_empty() || runs_b.is_empty() => return Err(failure),
+            Err(failure) => {
+                live.say(&format!("ended after {n} of {} measurements: {failure}", turns.len()));
+                break;
+            }
+        }
     }
     let wrong = runs_a.iter().chain(&runs_b).any(|run| run.counts.wrong > 0);
     let comparison = compare::compare((options.a.to_string(), &runs_a), (options.b.to_string(), &runs_b));

@@ -19,12 +19,9 @@ pub(super) fn act(options: &CompareOptions) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// What must not have become worse.
-const GATED: [&str; 2] = ["p99", "rate"];
-
 /// What a comparison says to CI.
 pub(super) fn exit(comparison: &Comparison) -> Exit {
-    match compare::exit_word(comparison, &GATED) {
+    match compare::exit_word(comparison, &compare::GATE_MEASURES) {
         compare::Exit::Fine => Exit::Fine,
         compare::Exit::Worse => Exit::Missed,
         compare::Exit::Invalid => Exit::Invalid,

@@ -11,6 +11,7 @@ mod selftest;
 use crate::job::Failure;
 use crate::model::Run;
 use crate::options::Command;
+use crate::verdict;
 use std::sync::atomic::AtomicBool;
 
 /// How a command ended, as an exit code.
@@ -30,7 +31,7 @@ impl Exit {
     /// What a run says. The worst counts.
     fn of(run: &Run) -> Exit {
         match run {
-            _ if run.counts.wrong > 0 => Exit::WrongAnswers,
+            _ if verdict::wrong_answers(run) > 0 => Exit::WrongAnswers,
             _ if !run.is_valid() => Exit::Invalid,
             _ if run.slos.iter().any(|slo| !slo.met) => Exit::Missed,
             _ => Exit::Fine,

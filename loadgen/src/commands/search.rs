@@ -29,8 +29,17 @@ pub(super) fn act(options: &SearchOptions, line: String, stop: &AtomicBool) -> R
         ));
     };
     let job = Job::new(line, &options.urls, &options.load)?;
-    let mut hunt =
-        Hunt { job, slos: &options.slo, quantile, stop, live: Live::new(options.output.quiet), best: None };
+    let quantiles = options.slo.iter().filter_map(Slo::quantile_and_limit).map(|(quantile, _)| quantile);
+    let deepest = quantiles.fold(0.99, f64::max);
+    let mut hunt = Hunt {
+        job,
+        slos: &options.slo,
+        quantile,
+        deepest,
+        stop,
+        live: Live::new(options.output.quiet),
+        best: None,
+    };
     let ceiling = hunt.ceiling()?;
     let ramp = hunt.ramp(ceiling)?;
     let mut plan = Plan::new(Settings {
@@ -71,6 +80,8 @@ struct Hunt<'a> {
     job: Job,
     slos: &'a [Slo],
     quantile: f64,
+    /// The highest percentile that samples are needed for: the checks want p99 in any case.
+    deepest: f64,
     stop: &'a AtomicBool,
     live: Live,
     /// The trial to show: the highest rate that met the targets, else the last; with whether it met them.
@@ -101,11 +112,13 @@ impl Hunt<'_> {
 
     /// One trial.
     fn hold(&mut self, rate: f64, length: Duration) -> Result<Trial, Failure> {
-        let needed = Duration::from_secs_f64((TAIL_MIN / (1.0 - self.quantile) / rate).min(3600.0));
+        let needed = Duration::from_secs_f64((TAIL_MIN / (1.0 - self.deepest) / rate).min(3600.0));
         self.live.label(format!("{} ", format_rate(rate)));
         // Other arrivals for each trial: the same ones would repeat their luck.
         self.job.seed = self.job.seed.wrapping_add(1);
-        let run = self.measure(&self.job.held(rate, length.max(needed)))?;
+        let job = self.job.held(rate, length.max(needed));
+        let run = run::measure_undisturbed(&job, self.slos, self.stop, &mut self.live)?;
+        self.go_on()?;
         let (result, why) = judge(&run);
         let seen = quantile(&run.response, &run.intervals, self.quantile);
         let word = match result {
@@ -141,10 +154,13 @@ impl Hunt<'_> {
 
     fn measure(&mut self, job: &Job) -> Result<Run, Failure> {
         let run = run::measure(job, self.slos, self.stop, &mut self.live)?;
-        if self.stop.load(Relaxed) {
-            return Err(Failure::CannotRun("stopped".to_owned()));
-        }
+        self.go_on()?;
         Ok(run)
+    }
+
+    /// Unless the user has had enough.
+    fn go_on(&self) -> Result<(), Failure> {
+        if self.stop.load(Relaxed) { Err(Failure::CannotRun("stopped".to_owned())) } else { Ok(()) }
     }
 }
 
@@ -154,6 +170,7 @@ fn judge(run: &Run) -> (TrialResult, String) {
     let missed = run.slos.iter().filter(|slo| !slo.met).map(|slo| format!("{}: {}", slo.slo, slo.found));
     let why: Vec<String> = failed.map(|check| check.name.clone()).chain(missed).collect();
     let result = match verdict::fault(run) {
+        _ if verdict::is_met_in_spite_of_noise(run) => TrialResult::Met,
         Fault::Generator => TrialResult::Invalid,
         Fault::Nobody if why.is_empty() => TrialResult::Met,
         Fault::Nobody | Fault::Target => TrialResult::Missed,

@@ -52,7 +52,7 @@ pub struct Run {
     pub errors: Vec<ErrorCount>,
     /// Answers by status code, ascending.
     pub statuses: Vec<(u16, u64)>,
-    /// From due to complete: what a user sees. Timeouts and errors count with the time they took.
+    /// From due to complete: what a user sees. Without a right answer it is at least the time limit.
     pub response: Latency,
     /// From the hand-over to the kernel to complete: what the server and the wires did.
     pub service: Latency,
@@ -175,6 +175,9 @@ pub struct Counts {
     pub completed_in_window: u64,
     /// Answered whole, but not with what was expected (wrong sum, status or body).
     pub wrong: u64,
+    /// Wrong answers to what was due before the window.
+    #[serde(default)]
+    pub wrong_outside: u64,
     /// Not answered: timeouts, resets, refused connections, malformed answers.
     pub failed: u64,
     /// Of the failed: because no answer came in time.
@@ -332,9 +335,9 @@ pub struct SloResult {
 }
 
 impl Run {
-    /// Whether no check failed.
+    /// Whether it was judged, and no check failed.
     pub fn is_valid(&self) -> bool {
-        self.checks.iter().all(|check| check.outcome != Outcome::Fail)
+        !self.checks.is_empty() && self.checks.iter().all(|check| check.outcome != Outcome::Fail)
     }
 
     /// Completed answers per second of the window.

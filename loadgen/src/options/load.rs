@@ -11,6 +11,8 @@ use net::percore::Cores;
 use std::path::PathBuf;
 use std::time;
 
+/// A step is read from the intervals that lie wholly in it.
+const STEP_MIN: time::Duration = time::Duration::from_millis(100);
 /// Histograms tell times up to 137 s apart.
 const TIMEOUT_MAX: time::Duration = time::Duration::from_secs(120);
 
@@ -158,9 +160,11 @@ impl LoadOptions {
             (Some(rate), _, Some(_)) if rate.from != rate.to => {
                 Err(usage("a ramp takes its time: give --duration instead of --requests"))
             }
-            (Some(rate), None, _) if rate.from.min(rate.to) < 0.0 => Err(usage("a rate can't be negative")),
-            _ if self.connections_per_second.is_some_and(|rate| rate.from != rate.to) => {
-                Err(usage("--connections-per-second is one rate, as in 100"))
+            (_, Some(steps), _) if self.duration.0 / u32::from(steps) < STEP_MIN => {
+                Err(usage("so many --steps are too short: each needs 100ms of --duration"))
+            }
+            _ if self.connections_per_second.is_some_and(|rate| rate.from != rate.to || rate.from < 0.01) => {
+                Err(usage("--connections-per-second is one rate of at least 0.01, as in 100"))
             }
             _ => Ok(()),
         }

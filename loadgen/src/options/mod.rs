@@ -1,6 +1,6 @@
 //! The command line: what to do, with which load, and what to leave behind.
 //!
-//! In: arguments and `CORELANE_LOADGEN_…` variables. Out: a [`Command`] whose values are each valid; what only shows
+//! In: arguments. Out: a [`Command`] whose values are each valid; what only shows
 //! against the machine or the network is checked when a job is made of them. Never: reads a file or a socket.
 
 mod load;
@@ -94,7 +94,7 @@ pub struct SearchOptions {
     /// Must hold: p99<1ms; may be repeated
     #[arg(long, value_name = "TARGET", required = true, help_heading = RESULT)]
     pub slo: Vec<Slo>,
-    /// Time for all trials together
+    /// For the windows of all trials together
     #[arg(long, value_name = "TIME", default_value = "2min", help_heading = LOAD)]
     pub budget: Duration,
     /// Wanted half width of the interval, as a share of the rate
@@ -104,6 +104,19 @@ pub struct SearchOptions {
     /// What it leaves behind.
     #[command(flatten)]
     pub output: Output,
+}
+
+impl SearchOptions {
+    fn check(&self) -> Result<(), clap::Error> {
+        self.load.check()?;
+        if self.load.rate.is_some() || self.load.steps.is_some() || self.load.requests.is_some() {
+            return Err(usage("a search chooses the rates itself: leave out --rate, --steps and --requests"));
+        }
+        if self.budget.0 < self.load.duration.0 {
+            return Err(usage("--budget must be at least one trial, which is --duration long"));
+        }
+        Ok(())
+    }
 }
 
 /// `ab`.
@@ -202,7 +215,7 @@ impl Command {
         let command = CommandLine::from_arg_matches(&matches)?.command;
         match &command {
             Command::Run(run) => run.load.check()?,
-            Command::Search(search) => search.load.check()?,
+            Command::Search(search) => search.check()?,
             Command::Ab(ab) => ab.load.check()?,
             Command::Compare(_) | Command::Report(_) | Command::Selftest(_) => {}
         }

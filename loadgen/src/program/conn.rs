@@ -72,7 +72,8 @@ impl Conns {
     }
 }
 
-/// Room for one more request on a connection, and since when.
+/// A connection that has room for another request, and since when. Each that has room is queued once, whatever its
+/// pipeline still takes: so requests go to the connections in turn, and queue behind each other only where all are busy.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot {
     pub(super) token: Token,

@@ -27,6 +27,9 @@ use std::time::Duration;
 /// An answer's body is held whole to be checked; a larger one is an error.
 const BODY_BYTES_MAX: u64 = 256 << 20;
 
+/// How long a lane that has to send a number of requests tries to connect, besides two time limits.
+const ALONE: Duration = Duration::from_secs(5);
+
 /// The one kind of time limit: for a connection to be there, and for an answer.
 const ANSWER: u8 = 0;
 
@@ -75,8 +78,10 @@ pub struct Client {
     offered_before: u64,
     /// The slice under way, counted from the window's begin.
     slice: u64,
-    /// When the last answer came, or was given up.
+    /// When it ended: behind the last answer, or where it was stopped.
     ended_at: Time,
+    /// When a connection was last there.
+    worked_at: Time,
     outbox: Outbox,
 }
 
@@ -104,6 +109,7 @@ impl Client {
             offered_before: 0,
             slice: 0,
             ended_at: Time(0),
+            worked_at: Time(0),
             outbox,
             plan,
         }
@@ -145,7 +151,7 @@ impl Client {
             if self.window.holds(due) {
                 self.quota -= 1;
                 self.offered += 1;
-                self.recorder.never_sent(due, self.ended_at.max(due), why.clone());
+                self.recorder.never_sent(due, self.ended_at.max(due), self.plan.timeout, why.clone());
             }
         }
     }
@@ -206,7 +212,11 @@ impl Client {
         self.trouble = Some(why.clone());
         if matches!((&self.pace, self.stage), (Pace::Closed, Stage::Running { .. })) {
             // A user would have tried, and seen this. In an open loop the schedule's requests say it.
-            self.recorder.never_sent(asked, now, why);
+            if self.window.holds(asked) && self.quota > 0 {
+                self.quota -= 1;
+                self.offered += 1;
+                self.recorder.never_sent(asked, now, self.plan.timeout, why);
+            }
         } else {
             self.recorder.trouble(why, now);
         }
@@ -220,6 +230,16 @@ impl Client {
             }
             self.asked_at[token.index()] = io.now();
             self.limits.set(token, ANSWER, io.now());
+        }
+    }
+
+    /// A number of requests that nobody is there to answer would take for ever.
+    fn give_up_if_alone(&mut self, now: Time) {
+        let is_alone = self.open == 0 && self.plan.duration.is_none() && self.quota > 0;
+        if is_alone && now.since(self.worked_at) > 2 * self.plan.timeout + ALONE {
+            let example = "no connection for a long time: the rest of the requests was not sent";
+            self.recorder.trouble(Failed::new("gave up", example), now);
+            self.quota = 0;
         }
     }
 
@@ -277,11 +297,11 @@ impl Program for Client {
         self.recorder.connected(io.now().since(self.asked_at(token, io.now())));
         self.limits.clear(token);
         self.conns.insert(Conn::new(token));
-        if self.free.len() > 2 * self.plan.connections * self.plan.pipeline {
+        if self.free.len() > 2 * self.plan.connections {
             // Of connections that are gone: they are left behind where nothing is due.
             self.free.retain(|slot| self.conns.get(slot.token).is_some());
         }
-        self.free.extend((0..self.plan.pipeline).map(|_| Slot { token, since: io.now() }));
+        self.free.push_back(Slot { token, since: io.now() });
         self.tell_ready(io.now());
     }
 
@@ -295,17 +315,28 @@ impl Program for Client {
 
     fn on_end(&mut self, token: Token, end: End, io: &mut Io) {
         let now = io.now();
+        if self.stage == Stage::Over {
+            // What is open then is closed by us: nobody is to blame.
+            return;
+        }
         self.limits.clear(token);
         match self.conns.remove(token) {
             Some(conn) => {
                 self.open -= 1;
+                self.worked_at = now;
+                if self.stage == Stage::Opening {
+                    self.failed_connects += 1;
+                    self.trouble = Some(faults::ended(end));
+                }
                 self.opener.lost(conn.answered == 0, now);
                 self.give_up(conn.in_flight, now, &faults::ended(end));
+                self.tell_ready(now);
             }
             None => {
                 self.opener.lost(true, now);
                 let why = if end == End::Aborted { faults::connect_timeout() } else { faults::ended(end) };
                 self.connect_failed(self.asked_at(token, now), why, now);
+                self.give_up_if_alone(now);
                 self.tell_ready(now);
             }
         }
@@ -313,8 +344,14 @@ impl Program for Client {
 
     fn on_mail(&mut self, mail: Mail, io: &mut Io) {
         match mail {
-            Mail::Begin(at) => self.begin(at),
-            Mail::Stop => self.end(io.now(), io),
+            // The main thread may have been late.
+            Mail::Begin(at) => self.begin(at.max(io.now())),
+            Mail::Stop => {
+                for flight in self.conns.take_in_flight() {
+                    self.recorder.forgotten(&flight.at, io.now());
+                }
+                self.end(io.now(), io);
+            }
         }
     }
 
@@ -346,7 +383,6 @@ impl Program for Client {
         self.cut_slice(now);
         match self.stage {
             Stage::Running { begin } if now >= self.window.end && self.is_behind(begin) => {
-                self.opener.stop();
                 self.stage = Stage::Late { begin, until: self.window.end + self.plan.timeout };
             }
             Stage::Running { .. } if now >= self.window.end || self.quota == 0 => self.drain(now),

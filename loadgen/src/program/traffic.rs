@@ -55,12 +55,16 @@ impl Client {
             let bytes = out.len() - before;
             let at = Instants { due, sendable: due.max(since), handed: now };
             self.recorder.handed(&at, bytes);
+            if conn.in_flight.is_empty() {
+                self.limits.set(token, ANSWER, now);
+            }
             conn.in_flight.push_back(Flight { at, expected });
             conn.sent += 1;
             if self.plan.requests_per_connection == Some(conn.sent) {
                 conn.using = Use::Last;
+            } else if conn.in_flight.len() < self.plan.pipeline {
+                self.free.push_back(Slot { token, since });
             }
-            self.limits.set(token, ANSWER, now);
         }
     }
 
@@ -87,7 +91,14 @@ impl Client {
             match conn.reader.next(bytes, asked, &mut self.heads) {
                 Ok(ResponseStep::Response { response, used }) => {
                     let goes_on = response.head.keep_alive;
-                    take_answer(&mut self.workload, &mut self.recorder, &flight, &response, used, now);
+                    take_answer(
+                        &mut self.workload,
+                        &mut self.recorder,
+                        &flight,
+                        &response,
+                        used,
+                        (now, self.plan.timeout),
+                    );
                     bytes = &bytes[used..];
                     self.answered(token, now, goes_on, io);
                 }
@@ -106,7 +117,14 @@ impl Client {
         match (conn.reader.end(&self.heads), last) {
             (Ok(Some(response)), Some(flight)) => {
                 let bytes = response.body.len();
-                take_answer(&mut self.workload, &mut self.recorder, &flight, &response, bytes, now);
+                take_answer(
+                    &mut self.workload,
+                    &mut self.recorder,
+                    &flight,
+                    &response,
+                    bytes,
+                    (now, self.plan.timeout),
+                );
                 self.answered(token, now, false, io);
             }
             (Ok(_), None) => {
@@ -121,6 +139,7 @@ impl Client {
     /// The oldest request in flight has its answer.
     fn answered(&mut self, token: Token, now: Time, keep_alive: bool, io: &mut Io) {
         let Some(conn) = self.conns.get(token) else { return };
+        let was_full = conn.in_flight.len() >= self.plan.pipeline;
         conn.in_flight.pop_front();
         conn.answered += 1;
         self.opener.worked();
@@ -131,7 +150,8 @@ impl Client {
             return self.give_up(left, now, &faults::ended(End::Closed));
         }
         match conn.using {
-            Use::Taking => self.free.push_back(Slot { token, since: now }),
+            Use::Taking if was_full => self.free.push_back(Slot { token, since: now }),
+            Use::Taking => {}
             Use::Last if conn.in_flight.is_empty() => {
                 conn.using = Use::Closing;
                 io.close(token, Close::Now);
@@ -156,7 +176,7 @@ impl Client {
     pub(super) fn give_up(&mut self, left: VecDeque<Flight>, now: Time, why: &Failed) {
         for flight in left {
             self.workload.give_up(&flight.expected);
-            self.recorder.ended(&flight.at, now, Ended::Failed(why.clone()));
+            self.recorder.ended(&flight.at, now, self.plan.timeout, Ended::Failed(why.clone()));
         }
     }
 }
@@ -168,7 +188,7 @@ fn take_answer(
     flight: &Flight,
     response: &Response<'_>,
     bytes: usize,
-    now: Time,
+    (now, timeout): (Time, Duration),
 ) {
     let ended = match workload.check(&flight.expected, &response.head, response.body) {
         Ok(()) => Ended::Completed,
@@ -182,5 +202,5 @@ fn take_answer(
         }
     };
     recorder.answered(&flight.at, response.head.status.code(), bytes);
-    recorder.ended(&flight.at, now, ended);
+    recorder.ended(&flight.at, now, timeout, ended);
 }

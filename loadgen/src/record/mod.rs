@@ -121,7 +121,10 @@ impl Recorder {
     }
 
     /// A request that was handed over has come to its end.
-    pub fn ended(&mut self, at: &Instants, now: Time, how: Ended) {
+    ///
+    /// Without a right answer it counts in the response times with at least `timeout`: else a server that fails fast
+    /// would have a better percentile than one that answers.
+    pub fn ended(&mut self, at: &Instants, now: Time, timeout: Duration, how: Ended) {
         self.change_in_flight(now, -1);
         self.totals.in_window_ns += self.window.part_of(at.handed, now).as_nanos();
         let came_inside = self.window.holds(now);
@@ -130,9 +133,13 @@ impl Recorder {
             self.slice.completed += 1;
         }
         if !self.window.holds(at.due) {
+            self.totals.counts.wrong_outside += u64::from(matches!(how, Ended::Wrong(_)));
             return;
         }
-        let response = now.since(at.due);
+        let response = match how {
+            Ended::Completed => now.since(at.due),
+            Ended::Wrong(_) | Ended::Failed(_) => now.since(at.due).max(timeout),
+        };
         self.totals.ended(response, now.since(at.handed), &how);
         self.slice.ended(response, !matches!(how, Ended::Completed));
     }
@@ -145,12 +152,23 @@ impl Recorder {
         }
     }
 
-    /// A request was due and never handed to the kernel: its time so far is the least that a user has waited.
-    pub fn never_sent(&mut self, due: Time, now: Time, why: Failed) {
+    /// The user has ended the run while a request was in flight: it was never offered.
+    pub fn forgotten(&mut self, at: &Instants, now: Time) {
+        self.change_in_flight(now, -1);
+        self.totals.in_window_ns += self.window.part_of(at.handed, now).as_nanos();
+        if self.window.holds(at.due) {
+            self.totals.counts.offered -= 1;
+            self.totals.counts.sent -= 1;
+        }
+    }
+
+    /// A request was due and never handed to the kernel: its time so far, or `timeout`, is the least that a user has
+    /// waited.
+    pub fn never_sent(&mut self, due: Time, now: Time, timeout: Duration, why: Failed) {
         if self.window.holds(due) {
             self.totals.counts.offered += 1;
             self.totals.counts.failed += 1;
-            self.totals.response.record(now.since(due));
+            self.totals.response.record(now.since(due).max(timeout));
             self.totals.note(why);
             self.slice.errors += 1;
         }

@@ -22,6 +22,8 @@ const REPORTS_MAX: usize = 64;
 const MAILS_MAX: usize = 8;
 /// What is in flight bounds a connection's output; holding back its answers for it would only lock both sides up.
 const UNSENT_BYTES_MAX: usize = usize::MAX / 4;
+/// An answer that fits is checked where it was received; a larger one is gathered first.
+const RECEIVE_BUFFER_BYTES: usize = 16 * 1024;
 /// How often the user's wish to stop is looked at while connections are made.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -164,10 +166,11 @@ impl Lanes {
         let end = Instant::now() + 2 * timeout + Duration::from_secs(5);
         let (mut latest, mut open, mut trouble, mut ready) = (Time(0), 0, None, 0);
         while ready < self.count() {
-            self.any_ended()?;
+            self.look_at_ends()?;
             if stop.load(Relaxed) || Instant::now() > end {
                 self.tell(Mail::Stop);
-                return Err(Failure::CannotRun("stopped before the first request".to_owned()));
+                let why = if stop.load(Relaxed) { "stopped" } else { "connections don't get ready" };
+                return Err(Failure::CannotRun(format!("{why} before the first request")));
             }
             match self.reports.recv_timeout(LOOK_EVERY) {
                 Ok((_, Report::Ready { now, open: here, trouble: why })) => {
@@ -197,12 +200,12 @@ impl Lanes {
         }
     }
 
-    /// Whether a lane has ended; an error if one ended badly.
-    pub(super) fn any_ended(&mut self) -> Result<bool, Failure> {
+    /// Takes what lanes gave that have ended; an error if one ended badly.
+    pub(super) fn look_at_ends(&mut self) -> Result<(), Failure> {
         while let Ok((lane, ended)) = self.ended.try_recv() {
             self.results[lane] = Some(result(lane, ended)?);
         }
-        Ok(self.results.iter().any(Option::is_some))
+        Ok(())
     }
 
     /// What every lane gave; waits for those that are about to end.
@@ -243,6 +246,7 @@ impl Start {
             connections_max: 2 * plan.connections + 16,
             unsent_bytes_max: UNSENT_BYTES_MAX,
             deadline_watch: if job.pieces.is_some() { job.spin } else { Duration::ZERO },
+            receive_buffer_bytes: RECEIVE_BUFFER_BYTES,
             ..Settings::default()
         };
         let pace = match &self.profile {

@@ -101,6 +101,7 @@ fn counts(results: &[crate::program::LaneResult]) -> Counts {
         completed: a.completed + b.completed,
         completed_in_window: a.completed_in_window + b.completed_in_window,
         wrong: a.wrong + b.wrong,
+        wrong_outside: a.wrong_outside + b.wrong_outside,
         failed: a.failed + b.failed,
         timeouts: a.timeouts + b.timeouts,
         sent_bytes: a.sent_bytes + b.sent_bytes,

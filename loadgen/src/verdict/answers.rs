@@ -107,7 +107,8 @@ fn miss(run: &Run, arrivals: &str, pieces: &[Piece], asked: f64) -> Option<Miss>
 
 /// Errors are answers here, though some may have come behind the window: they have a check of their own.
 fn answered_in_window(run: &Run) -> u64 {
-    run.counts.completed_in_window + run.counts.wrong + run.counts.failed
+    let never_sent = run.counts.offered - run.counts.sent.min(run.counts.offered);
+    run.counts.completed_in_window + run.counts.wrong + run.counts.failed.saturating_sub(never_sent)
 }
 
 pub(super) fn errors(run: &Run, slos: &[Slo]) -> Check {
@@ -129,13 +130,19 @@ pub(super) fn errors(run: &Run, slos: &[Slo]) -> Check {
     check(ERRORS, run.error_share() <= ERRORS_MAX, found, wanted, help)
 }
 
+/// Wrong answers, the warm-up's included: an oracle has no warm-up.
+pub(super) fn count_wrong(run: &Run) -> u64 {
+    let ledger = run.ledger.unwrap_or_default();
+    let told = ledger.swapped + ledger.duplicated + ledger.misrouted + ledger.corrupted;
+    (run.counts.wrong + run.counts.wrong_outside).max(told)
+}
+
 pub(super) fn wrong_answers(run: &Run) -> Check {
-    let mut found = format!(
-        "{} of {} answers",
-        format_count(run.counts.wrong),
-        format_count(run.counts.wrong + run.counts.completed)
-    );
-    let mut total = run.counts.wrong;
+    let answers = run.counts.wrong + run.counts.completed;
+    let mut found = format!("{} of {} answers", format_count(run.counts.wrong), format_count(answers));
+    if run.counts.wrong_outside > 0 {
+        found += &format!(", {} in the warm-up", format_count(run.counts.wrong_outside));
+    }
     if let Some(ledger) = &run.ledger {
         // What was lost got no answer, and so no wrong one: it is among the errors.
         let kinds = [
@@ -145,11 +152,10 @@ pub(super) fn wrong_answers(run: &Run) -> Check {
             ("corrupted", ledger.corrupted),
         ];
         for (kind, count) in kinds.into_iter().filter(|(_, count)| *count > 0) {
-            total += count;
             found += &format!(", {} {kind}", format_count(count));
         }
     }
     let help =
         "the target gave answers that are not those to the requests: see the examples among the errors";
-    check(WRONG_ANSWERS, total == 0, found, "none".to_owned(), help)
+    check(WRONG_ANSWERS, count_wrong(run) == 0, found, "none".to_owned(), help)
 }

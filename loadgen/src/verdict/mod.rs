@@ -30,6 +30,11 @@ pub fn judge(run: &mut Run, slos: &[Slo]) {
     run.slos = slos.iter().map(|slo| slo.judge(run)).collect();
 }
 
+/// Answers that were wrong, in the warm-up too.
+pub fn wrong_answers(run: &Run) -> u64 {
+    answers::count_wrong(run)
+}
+
 /// `VALID`, or `INVALID: own lag, errors`.
 pub fn words(run: &Run) -> String {
     if run.checks.is_empty() {
@@ -61,6 +66,17 @@ pub fn fault(run: &Run) -> Fault {
         (_, answers::RATE_REACHED) if answers::is_targets_fault(run) => Fault::Target,
         _ => Fault::Generator,
     })
+}
+
+/// Whether others took the lanes' cores: a neighbour's noise, that may be gone the next time.
+pub fn is_disturbed(run: &Run) -> bool {
+    failed(run).any(|check| check.name == generator::CORE_TO_ITSELF)
+}
+
+/// Whether a run, though disturbed, met its targets: noise can make it slower only.
+pub fn is_met_in_spite_of_noise(run: &Run) -> bool {
+    let others = failed(run).any(|check| check.name != generator::CORE_TO_ITSELF);
+    !others && !run.checks.is_empty() && run.slos.iter().all(|slo| slo.met)
 }
 
 fn failed(run: &Run) -> impl Iterator<Item = &Check> {

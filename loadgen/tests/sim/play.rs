@@ -25,6 +25,10 @@ pub(crate) struct Play {
     pub(crate) seed: u64,
     /// The largest piece that arrives at once.
     pub(crate) receive_buffer_bytes: usize,
+    /// From the begin, when the target is killed.
+    pub(crate) dies_after: Option<Duration>,
+    /// From the begin, when the user stops the run.
+    pub(crate) stops_after: Option<Duration>,
 }
 
 /// What came of it.
@@ -63,6 +67,8 @@ impl Play {
             faults: Faults::calm(),
             seed: 1,
             receive_buffer_bytes: 4096,
+            dies_after: None,
+            stops_after: None,
         }
     }
 
@@ -98,6 +104,14 @@ impl Play {
         });
         let begin = begin.expect("the lane gets ready, whatever its connections do");
         mailer.send(Mail::Begin(begin)).unwrap();
+        if let Some(after) = self.dies_after {
+            world.run_until(begin + after);
+            world.kill(target);
+        }
+        if let Some(after) = self.stops_after {
+            world.run_until(begin + after);
+            mailer.send(Mail::Stop).unwrap();
+        }
         let limit = Duration::from_secs(3600);
         assert!(world.run_to(limit, |world| world.is_stopped(client)), "seed {}: it never ends", self.seed);
         while let Ok((_, report)) = reports.try_recv() {

@@ -163,18 +163,11 @@ impl LaneWorkload {
         }
     }
 
-    /// What the ledger found since the last [`LaneWorkload::forget`]; `None` unless this is [`Kind::Ledger`].
+    /// What the ledger found so far; `None` unless this is [`Kind::Ledger`].
     pub fn ledger(&self) -> Option<model::Ledger> {
         match &self.operands {
             OperandsOf::Ledger(ledger) => Some(ledger.found()),
             OperandsOf::Chance | OperandsOf::Keys => None,
-        }
-    }
-
-    /// Counts from zero: the window begins. What is in flight stays so.
-    pub fn forget(&mut self) {
-        if let OperandsOf::Ledger(ledger) = &mut self.operands {
-            ledger.forget();
         }
     }
 

@@ -97,10 +97,6 @@ fn the_ledger_tells_whose_answer_came() {
     let workload = Workload::new(spec(Kind::Ledger, URL)).unwrap();
     let (mut ours, mut neighbour) = (workload.lane(1, 0, 2, 9), workload.lane(1, 1, 2, 9));
     let foreign = result(sum(&next(&mut neighbour).0));
-    // As sent before the window.
-    let (_, early) = next(&mut ours);
-    ours.give_up(&early);
-    ours.forget();
     let asked: Vec<(i64, Expected)> =
         (0..9).map(|_| next(&mut ours)).map(|(request, expected)| (sum(&request), expected)).collect();
     let mut answer = |to: usize, status, body: String| check(&mut ours, asked[to].1, status, &body);

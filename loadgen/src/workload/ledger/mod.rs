@@ -151,14 +151,9 @@ impl Ledger {
         self.leave(id);
     }
 
-    /// What was found since the last [`Ledger::forget`].
+    /// What was found so far.
     pub(crate) fn found(&self) -> model::Ledger {
         self.found
-    }
-
-    /// Counts from zero. What is in flight stays so.
-    pub(crate) fn forget(&mut self) {
-        self.found = model::Ledger::default();
     }
 
     /// Whose answer is it?

@@ -140,17 +140,6 @@ fn what_is_refused_for_its_status_is_over_and_counted_elsewhere() {
 }
 
 #[test]
-fn forgetting_begins_the_counts_anew_and_keeps_what_is_in_flight() {
-    let mut ledger = ledger();
-    let [x, y, z] = issue(&mut ledger);
-    ledger.give_up(x);
-    ledger.forget();
-    assert_eq!(ledger.found(), model::Ledger::default());
-    assert_eq!(ledger.settle_wrong(y, z.sum()), Wrong::Swapped);
-    assert_eq!(ledger.found(), found(1, 0, 0, 0, 0));
-}
-
-#[test]
 fn memory_is_bounded_by_what_is_in_flight_whatever_the_answers() {
     let mut ledger = ledger();
     let in_flight: [Id; 64] = issue(&mut ledger);
