@@ -61,7 +61,7 @@ fn a_mistake_is_answered_in_one_line_with_what_would_be_right() {
         (&["--spin", "1s", url], "--spin must lie between 0s and 10ms"),
         (&["--arrivals", "bursty", url], "poisson"),
         (&["--pipeline", "0", url], "'--pipeline <N>'"),
-        (&["--connections-per-second", "1:2", url], "one rate, as in 100"),
+        (&["--connections-per-second", "1:2", url], "one rate of at least 0.01, as in 100"),
         (&["http://h/{{who}}"], "there are {{random:LOW..HIGH}}, {{seq}}, {{key}}, {{line}}"),
         (&["--body", "{{random:9..1}}", url], "the lower one first, as in {{random:1..1000}}"),
         (&["--body", "{{line}}", url], "{{line}} needs a file of lines"),

@@ -28,7 +28,7 @@ pub(super) fn act(options: &AbOptions, line: String, stop: &AtomicBool) -> Resul
         live.label(format!("{name} {:>2}/{} ", n + 1, turns.len()));
         // The same arrivals for both sides of a round, and other ones in the next.
         let job = Job { seed: options.load.seed.wrapping_add((n / 2) as u64), ..job.clone() };
-        let run = run::measure_undisturbed(&job, &[], stop, &mut live).and_then(|run| {
+        let run = run::measure_undisturbed(&job, &[], stop, &mut live).and_then(|(run, _)| {
             worked(&run)?;
             Ok(run)
         });

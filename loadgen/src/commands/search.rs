@@ -30,7 +30,7 @@ pub(super) fn act(options: &SearchOptions, line: String, stop: &AtomicBool) -> R
     };
     let job = Job::new(line, &options.urls, &options.load)?;
     let quantiles = options.slo.iter().filter_map(Slo::quantile_and_limit).map(|(quantile, _)| quantile);
-    let deepest = quantiles.fold(0.99, f64::max);
+    let deepest = quantiles.fold(quantile, f64::max);
     let mut hunt = Hunt {
         job,
         slos: &options.slo,
@@ -80,7 +80,7 @@ struct Hunt<'a> {
     job: Job,
     slos: &'a [Slo],
     quantile: f64,
-    /// The highest percentile that samples are needed for: the checks want p99 in any case.
+    /// The highest percentile of a target: a trial must be long enough to know it.
     deepest: f64,
     stop: &'a AtomicBool,
     live: Live,
@@ -117,7 +117,7 @@ impl Hunt<'_> {
         // Other arrivals for each trial: the same ones would repeat their luck.
         self.job.seed = self.job.seed.wrapping_add(1);
         let job = self.job.held(rate, length.max(needed));
-        let run = run::measure_undisturbed(&job, self.slos, self.stop, &mut self.live)?;
+        let (run, tries) = run::measure_undisturbed(&job, self.slos, self.stop, &mut self.live)?;
         self.go_on()?;
         let (result, why) = judge(&run);
         let seen = quantile(&run.response, &run.intervals, self.quantile);
@@ -131,7 +131,8 @@ impl Hunt<'_> {
         let trial = Trial {
             rate,
             completed: run.rate(),
-            window_ns: run.window_ns,
+            // With those that were repeated, so that the budget holds.
+            window_ns: run.window_ns * tries,
             response_ns: seen.value_ns,
             low_ns: seen.low_ns,
             high_ns: seen.high_ns,
@@ -172,10 +173,11 @@ fn judge(run: &Run) -> (TrialResult, String) {
     let result = match verdict::fault(run) {
         _ if verdict::is_met_in_spite_of_noise(run) => TrialResult::Met,
         Fault::Generator => TrialResult::Invalid,
-        Fault::Nobody if why.is_empty() => TrialResult::Met,
+        Fault::Nobody if run.slos.iter().all(|slo| slo.met) => TrialResult::Met,
         Fault::Nobody | Fault::Target => TrialResult::Missed,
     };
-    (result, why.join(", "))
+    let why = if result == TrialResult::Met { String::new() } else { why.join(", ") };
+    (result, why)
 }
 
 /// An interval's response time at the percentile that is nearest.

@@ -29,7 +29,7 @@ const INTERVALS: u32 = 120;
 const INTERVAL_MIN: Duration = Duration::from_millis(20);
 
 /// A machine that is busy three times is busy.
-const TRIES: usize = 3;
+const TRIES: u64 = 3;
 
 /// Watches a run as it goes.
 pub trait Observer {
@@ -68,7 +68,7 @@ pub fn measure(
 }
 
 /// Measures until nobody else takes the lanes' cores, at most [`TRIES`] times: what a neighbour does says nothing
-/// about the target.
+/// about the target. Gives the number of tries, too.
 ///
 /// # Errors
 /// As [`measure`].
@@ -77,15 +77,14 @@ pub fn measure_undisturbed(
     slos: &[Slo],
     stop: &AtomicBool,
     observer: &mut dyn Observer,
-) -> Result<Run, Failure> {
-    let mut run = measure(job, slos, stop, observer)?;
-    for _ in 1..TRIES {
-        if stop.load(Relaxed) || !verdict::is_disturbed(&run) || verdict::is_met_in_spite_of_noise(&run) {
-            break;
-        }
+) -> Result<(Run, u64), Failure> {
+    let (mut run, mut tries) = (measure(job, slos, stop, observer)?, 1);
+    let is_noise = |run: &Run| verdict::is_disturbed(run) && !verdict::is_met_in_spite_of_noise(run);
+    while tries < TRIES && is_noise(&run) && !stop.load(Relaxed) {
         run = measure(job, slos, stop, observer)?;
+        tries += 1;
     }
-    Ok(run)
+    Ok((run, tries))
 }
 
 /// Everything that is known at the end.

@@ -8,6 +8,7 @@ use crate::quantile::{TAIL_MIN, quantile, samples_needed};
 use crate::slo::Slo;
 use crate::units::{format_count, format_ns, format_share, percentile_name};
 
+pub(super) const SAMPLES: &str = "samples";
 /// How far the two ways to count what is in flight may be apart: they are exact, but for a run that was cut off.
 const LITTLE_SHARE_MAX: f64 = 0.01;
 /// In requests: where few are in flight, a share of them is nothing.
@@ -46,5 +47,5 @@ pub(super) fn samples(run: &Run, slos: &[Slo]) -> Check {
     let found = format!("{} beyond {name}", format_count(tail));
     let needed = samples_needed(highest);
     let help = format!("measure longer: {name} needs {} requests", format_count(needed));
-    check("samples", tail >= TAIL_MIN, found, format!("at least {TAIL_MIN}"), &help)
+    check(SAMPLES, tail >= TAIL_MIN, found, format!("at least {TAIL_MIN}"), &help)
 }
