@@ -63,19 +63,36 @@ impl Timeline {
                 None
             }
         };
-        (self.complete(self.come.iter().copied().min().unwrap_or(0)), spare)
+        (self.complete_passed(), spare)
+    }
+
+    /// A lane has ended: it has passed all that is still to come from others. Gives the intervals that are complete
+    /// now.
+    pub fn over(&mut self, lane: usize) -> Vec<Interval> {
+        self.come[lane] = u64::MAX;
+        self.complete_passed()
     }
 
     /// Nothing more comes: what waits is complete. The window is `window_ns` long.
     pub fn finish(mut self, window_ns: u64) -> Vec<Interval> {
-        let end = self.waiting.keys().next_back().map_or(self.next, |last| last + 1);
-        self.complete(end);
+        self.complete(self.end());
         let length = self.interval_ns * self.factor;
         let interval = |(n, slice): (usize, &Slice)| {
             let at = n as u64 * length;
             slice.interval(at, window_ns.saturating_sub(at).min(length).max(1))
         };
         self.kept.iter().enumerate().map(interval).collect()
+    }
+
+    /// Behind the last slice that came.
+    fn end(&self) -> u64 {
+        self.waiting.keys().next_back().map_or(self.next, |last| last + 1)
+    }
+
+    /// What every lane has passed.
+    fn complete_passed(&mut self) -> Vec<Interval> {
+        let passed = self.come.iter().copied().min().unwrap_or(0);
+        self.complete(passed.min(self.end()))
     }
 
     /// A lane that was held up hands over several slices as one: those before it are empty.
@@ -135,6 +152,22 @@ mod tests {
         let all = line.finish(25);
         assert_eq!(all.iter().map(|interval| interval.sent).collect::<Vec<_>>(), [1, 7, 3]);
         assert_eq!(all[2].length_ns, 5);
+    }
+
+    #[test]
+    fn a_lane_that_has_ended_holds_nobody_up() {
+        let mut line = Timeline::new(2, 10);
+        line.add(0, 0, slice(1));
+        assert_eq!(line.add(1, 0, slice(1)).0.len(), 1);
+        assert!(line.add(1, 1, slice(2)).0.is_empty());
+        let done = line.over(0);
+        assert_eq!(
+            done.iter().map(|interval| (interval.at_ns, interval.sent)).collect::<Vec<_>>(),
+            [(10, 2)]
+        );
+        assert_eq!(line.add(1, 3, slice(4)).0.len(), 2, "the one before is empty");
+        assert!(line.over(1).is_empty());
+        assert_eq!(line.finish(40).iter().map(|interval| interval.sent).collect::<Vec<_>>(), [2, 2, 0, 4]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use loadgen::report::text::{COLUMNS_MAX, LINES_MAX};
 use loadgen::selftest::target::Behaviour;
 use serde_json::Value;
 use std::process::Stdio;
+use std::time::Duration;
 use support::Scratch;
 use support::measured::{must_add_up, run_of};
 use support::raw::Recorder;
@@ -59,6 +60,26 @@ fn every_file_that_was_asked_for_is_written_and_tells_the_same() {
     must_be_the_intervals_of(&read, &files[3].text());
     // The numbers of people are those of programs.
     assert!(ended.stdout.contains(&format!("{} wrong", read.counts.wrong)), "{}", ended.stdout);
+}
+
+/// Lanes that have a different number of connections end at different times; a number of requests is taken from the
+/// schedule long before the last answer is there.
+#[test]
+fn the_lines_of_intervals_hold_the_whole_run_whenever_its_lanes_end() {
+    let target = Target::new(Behaviour::Delay(Duration::from_millis(50)));
+    for load in
+        [&["-n", "30", "-c", "3"][..], &["-n", "40", "-r", "1000", "--arrivals", "constant", "-c", "8"]]
+    {
+        let lines = Scratch::new("lines.ndjson");
+        let options = ["-q", "--intervals", lines.as_str(), "--json", "-"];
+        let ended = tool(&[&options[..], load, &[&target.url()]].concat());
+        let read = run_of(&ended.stdout, &ended.stderr);
+        must_add_up(&read);
+        must_be_the_intervals_of(&read, &lines.text());
+        let offered =
+            lines.text().lines().map(line_of).map(|line| line["offered"].as_u64().unwrap()).sum::<u64>();
+        assert_eq!(offered, read.counts.offered);
+    }
 }
 
 #[test]
@@ -254,8 +275,7 @@ fn must_be_a_table_of(run: &Run, table: &str) {
 }
 
 fn must_be_the_intervals_of(run: &Run, lines: &str) {
-    let lines: Vec<Value> =
-        lines.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+    let lines: Vec<Value> = lines.lines().map(line_of).collect();
     let sum = |name: &str| lines.iter().map(|line| line[name].as_u64().expect("a count")).sum::<u64>();
     assert_eq!(lines.len(), run.intervals.len());
     assert_eq!(sum("completed"), run.counts.completed_in_window);
@@ -265,4 +285,8 @@ fn must_be_the_intervals_of(run: &Run, lines: &str) {
         assert_eq!(line["errors"], interval.errors);
         assert_eq!(line["response_ns"]["p99"], interval.response[2]);
     }
+}
+
+fn line_of(line: &str) -> Value {
+    serde_json::from_str(line).expect("a line of JSON")
 }

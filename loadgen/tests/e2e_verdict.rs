@@ -149,7 +149,7 @@ fn outcome(run: &Run, name: &str) -> Outcome {
 
 /// The first valid one of a few runs. On a machine that allows none, the test is skipped, and says so.
 fn valid(target: &Target, options: &[&str]) -> Option<Measured> {
-    let mut runs = (0..3).map(|_| measure("auto", &target.url(), options));
+    let mut runs = (0..8).map(|_| measure("auto", &target.url(), options));
     let found = runs.find(|run| run.run.is_valid());
     if found.is_none() {
         skipped("the machine is too busy for a valid run");

@@ -48,7 +48,7 @@ pub enum Command {
 /// `run`.
 #[derive(Args, Clone, Debug)]
 pub struct RunOptions {
-    /// http://HOST[:PORT]/PATH, http://unix:/SOCKET:/PATH; several with weights: 3@http://...
+    /// http://HOST:PORT/PATH, http://unix:/SOCKET:/PATH; several with weights: 3@http://...
     #[arg(value_name = "URL", required = true)]
     pub urls: Vec<Url>,
     /// How much, of what, from where.

@@ -62,6 +62,8 @@ pub enum Report {
         /// Why one is not.
         trouble: Option<Failed>,
     },
+    /// The lane has ended: no slice comes behind this.
+    Over,
     /// An interval is over.
     Slice {
         /// Counted from the window's begin.

@@ -2,6 +2,7 @@
 
 use super::Client;
 use super::plan::{Pace, Report};
+use crate::record::Slice;
 use net::time::Time;
 use std::sync::mpsc::TrySendError;
 
@@ -23,22 +24,31 @@ impl Client {
         }
     }
 
+    /// The last slice waits for room: behind it there is nothing to be late for. Nobody listens if the run has failed.
     pub(super) fn hand_over_last_slice(&mut self, now: Time) {
+        let lane = self.outbox.lane;
         if now >= self.window.begin {
-            self.hand_over_slice(self.slice, now);
+            let (slice, _) = self.take_slice(now);
+            let _ = self.outbox.reports.send((lane, Report::Slice { index: self.slice, slice }));
         }
+        let _ = self.outbox.reports.send((lane, Report::Over));
     }
 
     fn hand_over_slice(&mut self, index: u64, now: Time) {
-        let offered = self.offered + self.behind(now);
-        self.recorder.slice.offered = offered.saturating_sub(self.offered_before);
-        let empty = self.outbox.spares.try_recv().unwrap_or_default();
-        let slice = std::mem::replace(&mut self.recorder.slice, empty);
+        let (slice, offered) = self.take_slice(now);
         match self.outbox.reports.try_send((self.outbox.lane, Report::Slice { index, slice })) {
             // The main thread is late: this slice goes on.
             Err(TrySendError::Full((_, Report::Slice { slice, .. }))) => self.recorder.slice = slice,
             _ => self.offered_before = offered,
         }
+    }
+
+    /// The slice under way, and how many requests fell due up to its end.
+    fn take_slice(&mut self, now: Time) -> (Box<Slice>, u64) {
+        let offered = self.offered + self.behind(now);
+        self.recorder.slice.offered = offered.saturating_sub(self.offered_before);
+        let empty = self.outbox.spares.try_recv().unwrap_or_default();
+        (std::mem::replace(&mut self.recorder.slice, empty), offered)
     }
 
     /// About how many are due and not sent: their number is known when they are taken from the schedule.

@@ -179,7 +179,7 @@ impl Lanes {
                     trouble = trouble.or(why);
                     ready += 1;
                 }
-                Ok((_, Report::Slice { .. })) | Err(RecvTimeoutError::Timeout) => {}
+                Ok((_, Report::Slice { .. } | Report::Over)) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }

@@ -67,7 +67,7 @@ pub fn measure(
     Ok(run)
 }
 
-/// Measures until nobody else takes the lanes' cores, at most [`TRIES`] times: what a neighbour does says nothing
+/// Measures until nobody else takes the lanes' cores, at most three times: what a neighbour does says nothing
 /// about the target. Gives the number of tries, too.
 ///
 /// # Errors
@@ -154,6 +154,11 @@ fn collect(
                 // Made here if need be: a lane has better things to do.
                 lanes.give_back(lane, spare.unwrap_or_default());
                 for interval in &intervals {
+                    observer.interval(interval, &timeline);
+                }
+            }
+            Ok((lane, Report::Over)) => {
+                for interval in &timeline.over(lane) {
                     observer.interval(interval, &timeline);
                 }
             }
