@@ -42,11 +42,8 @@ fn seconds(ns: u64) -> String {
 
 /// A share in percent; a dash for what is no number.
 fn share(share: f64) -> String {
-    // What is not known is written as the largest number, which JSON can hold.
-    if share >= 1e6 {
-        return "–".to_owned();
-    }
-    if share.is_finite() { format_share(share) } else { "–".into() }
+    // What is not known is written as the largest number, as JSON has no infinity.
+    if share < 1e6 { format_share(share) } else { "–".into() }
 }
 
 /// `184k/s`; a dash for what is no number.
