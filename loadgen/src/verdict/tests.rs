@@ -216,6 +216,14 @@ fn a_lane_without_rest_fails() {
 #[test]
 fn a_lane_that_others_keep_from_its_core_fails() {
     only(|run| run.lanes[0].held_up = 0.006, "core to itself", Fault::Generator, "other --cores");
+    let closed = |held_up: f64| {
+        move |run: &mut Run| {
+            run.setup.load = Load::Closed;
+            run.lanes[0].held_up = held_up;
+        }
+    };
+    assert_eq!(words(&judged(closed(0.049), &[])), "VALID");
+    only(closed(0.051), "core to itself", Fault::Generator, "other --cores");
     let run = judged(|run| run.lanes.clear(), &[]);
     assert_eq!(outcome(&run, "core to itself"), Outcome::Unknown);
 }
