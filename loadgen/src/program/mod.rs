@@ -80,7 +80,7 @@ pub struct Client {
     slice: u64,
     /// When it ended: behind the last answer, or where it was stopped.
     ended_at: Time,
-    /// When a connection was last there.
+    /// When a connection was last there; at first, when it began.
     worked_at: Time,
     outbox: Outbox,
 }
@@ -168,6 +168,7 @@ impl Client {
             Pace::Open(_, profile) => Some(profile),
         };
         self.recorder.begin(self.window, profile, begin);
+        self.worked_at = begin;
         self.stage = Stage::Running { begin };
     }
 
@@ -235,8 +236,9 @@ impl Client {
 
     /// A number of requests that nobody is there to answer would take for ever.
     fn give_up_if_alone(&mut self, now: Time) {
+        let is_running = matches!(self.stage, Stage::Running { .. });
         let is_alone = self.open == 0 && self.plan.duration.is_none() && self.quota > 0;
-        if is_alone && now.since(self.worked_at) > 2 * self.plan.timeout + ALONE {
+        if is_running && is_alone && now.since(self.worked_at) > 2 * self.plan.timeout + ALONE {
             let example = "no connection for a long time: the rest of the requests was not sent";
             self.recorder.trouble(Failed::new("gave up", example), now);
             self.quota = 0;

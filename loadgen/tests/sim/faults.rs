@@ -172,6 +172,21 @@ fn a_number_of_requests_ends_although_the_server_is_gone() {
     }
 }
 
+/// A connection that fails before the run has begun is no reason to send nothing.
+#[test]
+fn a_number_of_requests_is_sent_although_some_connections_fail_at_first() {
+    for seed in 0..40 {
+        let mut play = Play::new(Behaviour::Right);
+        (play.plan.duration, play.plan.requests, play.plan.connections) = (None, Some(500), 3);
+        (play.seed, play.faults) = (seed, Faults { refuse: 0.4, ..Faults::calm() });
+        let played = play.run();
+        assert_eq!(played.errors("gave up"), 0, "seed {seed}");
+        assert_eq!(played.lane.totals.counts.offered, 500, "seed {seed}");
+        assert!(played.lane.totals.counts.completed > 400, "seed {seed}: {:?}", played.lane.totals.counts);
+        played.adds_up();
+    }
+}
+
 /// One request per connection, and more due than a connection at a time can do: what is late still gets its connection.
 #[test]
 fn what_is_late_gets_a_connection_too() {
