@@ -1,0 +1,2 @@
+//! `corelane-balancer`.
+fn main() {}
