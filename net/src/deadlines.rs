@@ -27,10 +27,17 @@ struct Kind {
     slack: Duration,
 }
 
+impl Kind {
+    fn new(length: &Duration) -> Kind {
+        let slack = *length / 32;
+        Kind { first: NONE, last: NONE, fires_after: length.saturating_add(slack), slack }
+    }
+}
+
 #[derive(Clone, Copy)]
 struct Place {
     token: Option<Token>,
-    kind: u8,
+    kind: u16,
     next: u32,
     previous: u32,
     since: Time,
@@ -39,17 +46,26 @@ struct Place {
 const NOWHERE: Place = Place { token: None, kind: 0, next: NONE, previous: NONE, since: Time(0) };
 
 impl Deadlines {
-    /// One kind of limit for each length; a kind is named by its position (at most 256).
+    /// One kind of limit for each length; a kind is named by its position (at most 65,536).
     pub fn new(lengths: &[Duration]) -> Deadlines {
-        let kind = |length: &Duration| {
-            let slack = *length / 32;
-            Kind { first: NONE, last: NONE, fires_after: length.saturating_add(slack), slack }
-        };
-        Deadlines { kinds: lengths.iter().map(kind).collect(), places: Vec::new() }
+        Deadlines { kinds: lengths.iter().map(Kind::new).collect(), places: Vec::new() }
+    }
+
+    /// The kind whose limit has this length: a new one, if there is none. For lengths that are known only while running.
+    ///
+    /// Where 65,536 lengths are known already, it is the last one.
+    pub fn kind(&mut self, length: Duration) -> u16 {
+        let new = Kind::new(&length);
+        let known = self.kinds.iter().position(|kind| kind.fires_after == new.fires_after);
+        let kind = known.unwrap_or(self.kinds.len()).min(usize::from(u16::MAX));
+        if kind == self.kinds.len() {
+            self.kinds.push(new);
+        }
+        kind as u16
     }
 
     /// The token waits in `kind` since `now`, and in no other kind.
-    pub fn set(&mut self, token: Token, kind: u8, now: Time) {
+    pub fn set(&mut self, token: Token, kind: u16, now: Time) {
         let index = token.index();
         if index >= self.places.len() {
             self.places.resize(index + 1, NOWHERE);
@@ -80,7 +96,7 @@ impl Deadlines {
     }
 
     /// A token whose limit has run out, with the kind of it; the token then waits for nothing.
-    pub fn pop_due(&mut self, now: Time) -> Option<(Token, u8)> {
+    pub fn pop_due(&mut self, now: Time) -> Option<(Token, u16)> {
         let due = |kind: &Kind| {
             let place = self.places.get(kind.first as usize)?;
             (place.since + kind.fires_after <= now).then_some((place.token?, place.kind))
@@ -130,8 +146,8 @@ impl Deadlines {
 mod tests {
     use super::*;
 
-    const SHORT: u8 = 0;
-    const LONG: u8 = 1;
+    const SHORT: u16 = 0;
+    const LONG: u16 = 1;
 
     fn lists() -> Deadlines {
         Deadlines::new(&[Duration::from_millis(32), Duration::from_millis(320)])
@@ -141,7 +157,7 @@ mod tests {
         Time(ms * 1_000_000)
     }
 
-    fn fired(deadlines: &mut Deadlines, now: Time) -> Vec<(usize, u8)> {
+    fn fired(deadlines: &mut Deadlines, now: Time) -> Vec<(usize, u16)> {
         std::iter::from_fn(|| deadlines.pop_due(now)).map(|(token, kind)| (token.index(), kind)).collect()
     }
 
@@ -165,6 +181,16 @@ mod tests {
         d.set(Token::test(0), LONG, at(40));
         assert_eq!(fired(&mut d, at(100)), []);
         assert_eq!(fired(&mut d, at(370)), [(0, LONG)]);
+    }
+
+    #[test]
+    fn equal_lengths_are_one_kind() {
+        let mut d = lists();
+        assert_eq!(d.kind(Duration::from_millis(320)), LONG);
+        let new = d.kind(Duration::from_millis(64));
+        assert_eq!((new, d.kind(Duration::from_millis(64))), (2, 2));
+        d.set(Token::test(0), new, at(0));
+        assert_eq!(fired(&mut d, at(66)), [(0, new)]);
     }
 
     #[test]

@@ -31,7 +31,7 @@ const BODY_BYTES_MAX: u64 = 256 << 20;
 const ALONE: Duration = Duration::from_secs(5);
 
 /// The one kind of time limit: for a connection to be there, and for an answer.
-const ANSWER: u8 = 0;
+const ANSWER: u16 = 0;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {

@@ -61,10 +61,10 @@ pub struct Settings {
 }
 
 /// The kinds of time limit, in the order of [`crate::metrics::TIMEOUTS`].
-const HEAD: u8 = 0;
-const BODY: u8 = 1;
-const IDLE: u8 = 2;
-const LINGER: u8 = 3;
+const HEAD: u16 = 0;
+const BODY: u16 = 1;
+const IDLE: u16 = 2;
+const LINGER: u16 = 3;
 
 /// One lane of the server.
 pub struct Server {
@@ -374,7 +374,7 @@ impl Lane {
         io.resume(conn.token);
     }
 
-    fn on_timeout(&mut self, conn: &mut Conn, kind: u8, io: &mut Io) {
+    fn on_timeout(&mut self, conn: &mut Conn, kind: u16, io: &mut Io) {
         if let Some(kind) = self.is_still_taking(conn, kind, io) {
             return self.deadlines.set(conn.token, kind, io.now());
         }
@@ -391,7 +391,7 @@ impl Lane {
     }
 
     /// The limit that goes on, for a peer that is not to blame or still at it.
-    fn is_still_taking(&self, conn: &mut Conn, kind: u8, io: &Io) -> Option<u8> {
+    fn is_still_taking(&self, conn: &mut Conn, kind: u16, io: &Io) -> Option<u16> {
         let unsent = io.unsent(conn.token);
         let sent = io.sent_so_far(conn.token);
         let takes = unsent > 0 && sent > conn.sent_before;
