@@ -1,7 +1,8 @@
 //! Sockets: one listener per lane, and sockets to connect with.
 //!
 //! In: an address and the number of lanes. Out: listeners that share the address (SO_REUSEPORT for TCP, one
-//! socket for a Unix path), configured so that accepted connections need no further call.
+//! socket for a Unix path), configured so that accepted connections need no further call. And what engines
+//! want of a socket besides moving bytes: its peer's address, a reset. Never: waits for a peer.
 
 use crate::address::Address;
 use rustix::io::Errno;
@@ -153,7 +154,8 @@ fn is_stale(path: &Path, address: &SockAddr) -> io::Result<bool> {
     if !std::fs::symlink_metadata(path)?.file_type().is_socket() {
         return Ok(false);
     }
-    let probe = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // A living one with a full backlog answers EAGAIN; a socket that blocks would wait there.
+    let probe = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?;
     Ok(probe.connect(address).is_err_and(|e| e.raw_os_error() == Some(libc::ECONNREFUSED)))
 }
 
@@ -213,7 +215,8 @@ fn steering_program(cpus: &[usize]) -> Vec<libc::sock_filter> {
     program
 }
 
-/// A socket to connect with, and where to.
+/// A socket to connect with, and where to. One for a Unix path does not block: its connect is done or refused
+/// at once, with EAGAIN if the listener's backlog is full.
 pub(crate) fn socket_for(to: &Address) -> io::Result<(Socket, SockAddr)> {
     match to {
         Address::Tcp(address) => {
@@ -221,8 +224,27 @@ pub(crate) fn socket_for(to: &Address) -> io::Result<(Socket, SockAddr)> {
             socket.set_tcp_nodelay(true)?;
             Ok((socket, (*address).into()))
         }
-        Address::Unix(path) => Ok((Socket::new(Domain::UNIX, Type::STREAM, None)?, SockAddr::unix(path)?)),
+        Address::Unix(path) => {
+            Ok((Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None)?, SockAddr::unix(path)?))
+        }
     }
+}
+
+/// Where the peer of an accepted connection is. `None` for a Unix socket, and for a peer that is gone
+/// already.
+pub(crate) fn peer_of(socket: impl AsFd) -> Option<SocketAddr> {
+    // ENOTCONN: reset since it was accepted, or before. The next read says so.
+    rustix::net::getpeername(socket).ok().flatten()?.try_into().ok()
+}
+
+/// Breaks a TCP connection: the peer sees a reset, now, and every operation on the socket ends. A Unix socket
+/// stays as it is (EINVAL).
+///
+/// Dissolving the association (connect(2), AF_UNSPEC) does both at once. With SO_LINGER the reset would come
+/// with the close of the descriptor, which an operation under way holds back, and ending that first by a
+/// shutdown would tell the peer that all is well.
+pub(crate) fn reset(socket: impl AsFd) {
+    let _ = rustix::net::connect_unspec(socket);
 }
 
 /// Descriptors or socket memory have run out: accepting again at once would only spin (accept(2)).
@@ -276,6 +298,10 @@ mod tests {
         let address = Address::Unix(dir.join("a.sock"));
         let living = listen(&address, 2).unwrap();
         assert!(listen(&address, 1).is_err());
+        // The look that was just taken waits in the backlog, which is now full: the next one must not wait as
+        // well.
+        living[0].socket.listen(0).unwrap();
+        assert!(listen(&address, 1).is_err());
         drop(living);
         assert!(listen(&address, 1).is_ok());
         let file = dir.join("file");
@@ -283,6 +309,16 @@ mod tests {
         assert!(listen(&Address::Unix(file.clone()), 1).is_err());
         assert_eq!(std::fs::read(file).unwrap(), b"precious");
         std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn both_ends_of_a_connection_send_small_pieces_at_once() {
+        let listeners = listen(&"127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let (caller, to) = socket_for(listeners[0].address()).unwrap();
+        caller.connect(&to).unwrap();
+        let callee = Socket::from(listeners[0].accept().unwrap());
+        assert!(caller.tcp_nodelay().unwrap() && callee.tcp_nodelay().unwrap());
+        assert_eq!(peer_of(&callee), caller.local_addr().unwrap().as_socket());
     }
 
     #[test]

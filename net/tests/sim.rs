@@ -97,6 +97,25 @@ fn a_hung_host_still_completes_connects_and_goes_on_later() {
 }
 
 #[test]
+fn a_full_backlog_refuses_at_a_unix_socket_and_is_tried_again_over_tcp() {
+    for (address, ends) in [("unix:/a", vec![End::ConnectFailed(11)]), ("10.0.0.1:80", vec![])] {
+        let mut world = World::new(1, Faults::calm());
+        let (mailer, mails) = mailbox(1).unwrap();
+        let address: Address = address.parse().unwrap();
+        let callee = world.add(Talk::new(None, 0, mailer.clone()), Setup::listening(&address));
+        world.run();
+        world.hang(callee);
+        let calling = Setup { mailbox: Some(mails), ..Setup::default() };
+        let caller = world.add(Talk::new(Some(address), 4097, mailer), calling);
+        world.run_for(Duration::from_secs(1));
+        assert_eq!((world.program(caller).opened, &world.program(caller).ends), (4096, &ends));
+        world.resume(callee);
+        world.run();
+        assert_eq!(world.program(caller).opened, 4097 - ends.len());
+    }
+}
+
+#[test]
 fn lanes_that_share_an_address_share_its_connections() {
     let (mut world, caller, first) = pair(3, Faults::calm(), 40);
     let mailer = world.program(caller).mailer.clone();

@@ -5,7 +5,7 @@
 //! read and one write. Never: reads a connection whose program doesn't want bytes.
 
 use super::os::{DESCRIPTOR_PAUSE, Spin, Until};
-use super::{Accepting, Close, Connect, End, Failure, Io, Opened, Program, Settings, Token};
+use super::{Accepting, Close, Connect, End, Ending, Failure, Io, Opened, Program, Settings, Token};
 use crate::listen::{self, Listener};
 use crate::mailbox::Mailbox;
 use crate::stats::EngineStats;
@@ -111,8 +111,28 @@ enum Stage {
     Open,
     /// The peer has ended, and the program knows.
     Eof,
-    /// We have shut down our side, and wait for the peer's end.
+    /// We have shut down our side; the peer has not ended.
     Shut,
+    /// Both sides have ended, and the program knows.
+    Over,
+}
+
+impl Conn {
+    /// Everything is sent: shut down our side, once.
+    fn shut_output(&mut self) {
+        self.stage = match self.stage {
+            Stage::Eof => Stage::Over,
+            Stage::Open | Stage::Connecting => Stage::Shut,
+            Stage::Shut | Stage::Over => return,
+        };
+        // ENOTCONN: the peer is gone, and the next read will say so.
+        let _ = rustix::net::shutdown(&self.fd, Shutdown::Write);
+    }
+
+    /// Whether there may be something to read.
+    fn is_readable(&self) -> bool {
+        self.readable && !matches!(self.stage, Stage::Eof | Stage::Over)
+    }
 }
 
 impl<P: Program> Lane<'_, P> {
@@ -260,7 +280,7 @@ impl<P: Program> Lane<'_, P> {
         for _ in 0..READS_PER_TURN {
             let Some(conn) = conn(&mut self.conns, token) else { return };
             let discards = self.io.closing(token) == Some(Close::AfterFlush);
-            if !conn.readable || conn.stage == Stage::Eof {
+            if !conn.is_readable() {
                 return;
             }
             if !discards && !self.io.wants_bytes(token) {
@@ -296,17 +316,14 @@ impl<P: Program> Lane<'_, P> {
 
     fn on_eof(&mut self, token: Token) {
         let Some(conn) = conn(&mut self.conns, token) else { return };
-        conn.readable = false;
-        match conn.stage {
-            Stage::Shut => self.end(token, End::Closed),
-            _ => {
-                conn.stage = Stage::Eof;
-                if self.io.closing(token).is_none() {
-                    self.program.on_eof(token, &mut self.io);
-                }
-                self.io.touch(token);
-            }
+        let is_shut = conn.stage == Stage::Shut;
+        conn.stage = if is_shut { Stage::Over } else { Stage::Eof };
+        match self.io.closing(token) {
+            Some(_) if is_shut => return self.end(token, End::Closed),
+            Some(_) => {}
+            None => self.program.on_eof(token, &mut self.io),
         }
+        self.io.touch(token);
     }
 
     fn accept(&mut self, index: usize) -> Result<(), Failure> {
@@ -346,6 +363,7 @@ impl<P: Program> Lane<'_, P> {
     fn open(&mut self, listener: usize, fd: OwnedFd) {
         let token = self.io.opened();
         self.stats.accepts.one();
+        let peer = if self.settings.peer_addresses { listen::peer_of(&fd) } else { None };
         if self.insert(token, fd, Stage::Open).is_err() {
             // No memory for an epoll entry: as if the peer had been reset.
             self.stats.ends.one();
@@ -353,7 +371,7 @@ impl<P: Program> Lane<'_, P> {
             self.io.end(token);
             return self.io.release(token);
         }
-        self.program.on_open(token, Opened::Accepted { listener }, &mut self.io);
+        self.program.on_open(token, Opened::Accepted { listener, peer }, &mut self.io);
         self.io.touch(token);
     }
 
@@ -399,17 +417,27 @@ impl<P: Program> Lane<'_, P> {
     fn settle_conn(&mut self, token: Token) {
         self.write(token);
         let Some(conn) = conn(&mut self.conns, token) else { return };
-        match self.io.closing(token) {
-            // Not at once: reading makes output, output is settled here, and a flooding peer would keep the
-            // lane at that.
-            None if conn.readable && self.io.wants_bytes(token) => self.go_on_next_turn(token),
-            None => {}
-            Some(Close::Now) => self.end(token, End::Aborted),
-            Some(Close::AfterFlush) => {
+        match self.io.ending(token) {
+            ending @ (Ending::Nothing | Ending::Output) => {
+                if ending == Ending::Output && self.io.is_flushed(token) {
+                    conn.shut_output();
+                }
+                // Not at once: reading makes output, output is settled here, and a flooding peer would keep
+                // the lane at that.
+                if conn.is_readable() && self.io.wants_bytes(token) {
+                    self.go_on_next_turn(token);
+                }
+            }
+            Ending::Everything(Close::AfterFlush) => {
                 if self.io.is_flushed(token) {
                     self.shut(token);
                 }
                 self.read(token);
+            }
+            Ending::Everything(Close::Now) => self.end(token, End::Aborted),
+            Ending::Everything(Close::Reset) => {
+                listen::reset(&conn.fd);
+                self.end(token, End::Aborted);
             }
         }
     }
@@ -453,13 +481,8 @@ impl<P: Program> Lane<'_, P> {
     fn shut(&mut self, token: Token) {
         let Some(conn) = conn(&mut self.conns, token) else { return };
         match conn.stage {
-            Stage::Eof => self.end(token, End::Closed),
-            Stage::Open | Stage::Connecting => {
-                conn.stage = Stage::Shut;
-                // ENOTCONN: the peer is gone, and the next read will say so.
-                let _ = rustix::net::shutdown(&conn.fd, Shutdown::Write);
-            }
-            Stage::Shut => {}
+            Stage::Eof | Stage::Over => self.end(token, End::Closed),
+            Stage::Open | Stage::Connecting | Stage::Shut => conn.shut_output(),
         }
     }
 

@@ -28,6 +28,18 @@ pub enum Close {
     AfterFlush,
     /// At once; unsent output is dropped.
     Now,
+    /// Like `Now`, and the peer sees a reset where the transport has one: for output that was cut and must
+    /// not look complete. A Unix socket has none, and is closed.
+    Reset,
+}
+
+/// What of a connection the program has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Nothing,
+    /// Our side, once its output is out; reading goes on.
+    Output,
+    Everything(Close),
 }
 
 /// Whether the lane takes new connections.
@@ -47,6 +59,8 @@ enum Stage {
     /// `connect` was asked for.
     Connecting,
     Open,
+    /// Takes no more output; still read.
+    Finished,
     Closing(Close),
     /// `on_end` was called; the engine may still own parts of it.
     Ended,
@@ -60,12 +74,28 @@ struct Slot {
     paused: bool,
     /// Unsent output passed the limit and has not drained to half of it.
     over: bool,
+    /// The program answers for that itself: the token is read nevertheless.
+    read_while_over: bool,
     /// Appended, not yet taken by the engine.
     out: Vec<u8>,
     /// Taken by the engine, not yet accepted by the kernel.
     sending: usize,
     /// Accepted by the kernel, in all.
     sent: u64,
+}
+
+impl Slot {
+    fn unsent(&self) -> usize {
+        self.out.len() + self.sending
+    }
+
+    fn is_over(&self, unsent_max: usize) -> bool {
+        self.over || self.unsent() > unsent_max
+    }
+
+    fn is_readable(&self) -> bool {
+        matches!(self.stage, Stage::Open | Stage::Finished)
+    }
 }
 
 /// Everything a program may read of its lane, and everything it may wish for.
@@ -97,7 +127,7 @@ impl Io {
     }
 
     /// The token's output: append to it. What one call appended is submitted in the same turn, in order.
-    /// For a token that is closing or gone, what is appended is dropped.
+    /// For a token that is finished, closing or gone, what is appended is dropped.
     pub fn out(&mut self, token: Token) -> &mut Vec<u8> {
         let slot = match self.slots.get_mut(token.index()) {
             Some(slot) if slot.generation == token.generation => slot,
@@ -124,13 +154,28 @@ impl Io {
 
     /// Bytes appended that the kernel has not taken yet; zero for a token that is gone.
     pub fn unsent(&self, token: Token) -> usize {
-        self.slot(token).map_or(0, |slot| slot.out.len() + slot.sending)
+        self.slot(token).map_or(0, Slot::unsent)
     }
 
-    /// Whether the token takes no output now: a program that makes output of its own accord stops here and goes
-    /// on in `on_drained`. Its unsent output is over the limit; or it is closing or gone, and then that never comes.
+    /// Whether the token takes no output now: a program that makes output of its own accord stops here and
+    /// goes on in `on_drained`. Its unsent output is over the limit; or it is finished, closing or gone, and
+    /// then that never comes.
     pub fn is_over(&self, token: Token) -> bool {
-        self.slot(token).is_none_or(|slot| slot.stage != Stage::Open) || self.is_held_back(token)
+        self.slot(token).is_none_or(|slot| slot.stage != Stage::Open || slot.is_over(self.unsent_max))
+    }
+
+    /// From now on this token is read although its own unsent output is over the limit. For a program that
+    /// passes bytes from one connection on to another: it pauses the other one when this one `is_over`, and
+    /// resumes it in `on_drained`. Left to the rule, two connections that are passed on into each other may
+    /// wait for ever: each is full, and neither is read until it has drained.
+    ///
+    /// Whoever calls this bounds the token's output itself: what it appends because of the bytes it reads
+    /// from the same token has no limit any more.
+    pub fn read_while_over(&mut self, token: Token) {
+        let Some(slot) = self.slot_mut(token) else { return };
+        if !std::mem::replace(&mut slot.read_while_over, true) {
+            self.touch(token);
+        }
     }
 
     /// Starts a connection. `on_open` or `on_end` follows, never within this call.
@@ -140,14 +185,31 @@ impl Io {
         token
     }
 
+    /// Sends what was appended and then shuts down our side (half-close); reading goes on as before, up to
+    /// the peer's `on_eof`. What is appended from now on is dropped, and `on_drained` does not come any more.
+    /// When the peer has ended as well, nothing follows by itself: the program closes, and `AfterFlush` is
+    /// then done at once.
+    ///
+    /// A token that is not open, or not open yet, is left as it is.
+    pub fn finish(&mut self, token: Token) {
+        let Some(slot) = self.slot_mut(token) else { return };
+        if slot.stage == Stage::Open {
+            slot.stage = Stage::Finished;
+            self.touch(token);
+        }
+    }
+
     /// Closes a connection; `on_end` follows, never within this call. `Now` overrides an earlier
-    /// `AfterFlush`; everything else about a closing token is ignored.
+    /// `AfterFlush`, and `Reset` overrides both; everything else about a closing token is ignored.
     pub fn close(&mut self, token: Token, how: Close) {
         let Some(slot) = self.slot_mut(token) else { return };
         slot.stage = match (slot.stage, how) {
-            (Stage::Open, how) => Stage::Closing(how),
-            // A connection that isn't there yet has nothing to flush.
-            (Stage::Connecting, _) | (Stage::Closing(_), Close::Now) => Stage::Closing(Close::Now),
+            (Stage::Open | Stage::Finished, how) => Stage::Closing(how),
+            // A connection that isn't there yet has nothing to flush, and nobody to reset.
+            (Stage::Connecting, _) | (Stage::Closing(Close::AfterFlush), Close::Now) => {
+                Stage::Closing(Close::Now)
+            }
+            (Stage::Closing(_), Close::Reset) => Stage::Closing(Close::Reset),
             (stage, _) => stage,
         };
         self.touch(token);
@@ -245,7 +307,7 @@ impl Io {
         let token = self.touched.pop()?;
         if let Some(slot) = self.slot_mut(token) {
             slot.touched = false;
-            if slot.out.len() + slot.sending > self.unsent_max {
+            if slot.unsent() > self.unsent_max {
                 self.slots[token.index()].over = true;
             }
         }
@@ -263,8 +325,9 @@ impl Io {
 
     /// Whether this token's bytes may be delivered.
     pub(crate) fn wants_bytes(&self, token: Token) -> bool {
-        self.slot(token).is_some_and(|s| {
-            s.stage == Stage::Open && !s.paused && !s.over && s.out.len() + s.sending <= self.unsent_max
+        self.slot(token).is_some_and(|slot| {
+            let is_held_back = slot.is_over(self.unsent_max) && !slot.read_while_over;
+            slot.is_readable() && !slot.paused && !is_held_back
         })
     }
 
@@ -273,17 +336,31 @@ impl Io {
         self.slot(token).is_some_and(|s| !matches!(s.stage, Stage::Ended | Stage::Free))
     }
 
+    pub(crate) fn ending(&self, token: Token) -> Ending {
+        match self.slot(token).map(|slot| slot.stage) {
+            Some(Stage::Finished) => Ending::Output,
+            Some(Stage::Closing(how)) => Ending::Everything(how),
+            _ => Ending::Nothing,
+        }
+    }
+
     pub(crate) fn closing(&self, token: Token) -> Option<Close> {
-        match self.slot(token)?.stage {
-            Stage::Closing(how) => Some(how),
-            _ => None,
+        match self.ending(token) {
+            Ending::Everything(how) => Some(how),
+            Ending::Nothing | Ending::Output => None,
         }
     }
 
     /// Whether the token is not read because of its own unsent output.
     pub(crate) fn is_held_back(&self, token: Token) -> bool {
-        let held_back = |s: &Slot| s.over || s.out.len() + s.sending > self.unsent_max;
-        self.slot(token).is_some_and(|s| s.stage == Stage::Open && held_back(s))
+        let held_back = |s: &Slot| s.is_readable() && !s.read_while_over && s.is_over(self.unsent_max);
+        self.slot(token).is_some_and(held_back)
+    }
+
+    /// Whether the token is one that the program pauses because another's output is over.
+    #[cfg(feature = "uring")]
+    pub(crate) fn is_read_while_over(&self, token: Token) -> bool {
+        self.slot(token).is_some_and(|slot| slot.read_while_over)
     }
 
     /// Whether everything that was appended has been handed to the kernel.
@@ -307,25 +384,25 @@ impl Io {
         Some(std::mem::take(&mut slot.out))
     }
 
-    /// The kernel took `bytes` of what was taken. True if the token was over its limit and is no longer:
-    /// the engine then calls `on_drained`.
+    /// The kernel took `bytes` of what was taken. True if the token was over its limit, is no longer, and
+    /// takes output: the engine then calls `on_drained`.
     pub(crate) fn sent(&mut self, token: Token, bytes: usize) -> bool {
         let (limit, half) = (self.unsent_max, self.unsent_max / 2);
         let Some(slot) = self.slot_mut(token) else { return false };
         // What was appended since the last look counts: the program has seen `is_over` and waits.
-        slot.over |= slot.out.len() + slot.sending > limit;
+        slot.over |= slot.unsent() > limit;
         slot.sending = slot.sending.saturating_sub(bytes);
         slot.sent += bytes as u64;
         let is_open = slot.stage == Stage::Open;
         let more = !slot.out.is_empty() || !is_open;
-        let drained = slot.over && is_open && slot.out.len() + slot.sending <= half;
+        let drained = slot.over && slot.is_readable() && slot.unsent() <= half;
         if drained {
             slot.over = false;
         }
         if more || drained {
             self.touch(token);
         }
-        drained
+        drained && is_open
     }
 
     /// Gives an output buffer back for the next writer.
@@ -377,6 +454,7 @@ impl Io {
                 touched: false,
                 paused: false,
                 over: false,
+                read_while_over: false,
                 out: Vec::new(),
                 sending: 0,
                 sent: 0,
@@ -388,6 +466,7 @@ impl Io {
         slot.touched = false;
         slot.paused = false;
         slot.over = false;
+        slot.read_while_over = false;
         slot.sent = 0;
         Token { index, generation: slot.generation }
     }

@@ -3,7 +3,7 @@
 //! An engine is a function: it takes listeners and a program, turns until the program says stop, and gives
 //! the program back. Each turn it collects what happened, tells the program, and then makes the world match
 //! what the program left in [`Io`]. The contract that every engine keeps is in `docs/engines.md`, and as a
-//! test in `net/tests/contract.rs`.
+//! test in `net/tests/contract`.
 
 pub mod hand;
 mod io;
@@ -17,11 +17,13 @@ pub mod epoll;
 #[cfg(feature = "uring")]
 pub mod uring;
 
+pub(crate) use io::Ending;
 pub use io::{Accepting, Close, Io};
 #[cfg(feature = "os")]
 pub use os::{Engine, Failure, Probe, Settings, run};
 
 use crate::address::Address;
+use std::net::SocketAddr;
 
 /// Names one connection: after its `on_end` a token is not used again.
 ///
@@ -46,6 +48,9 @@ pub enum Opened {
     Accepted {
         /// Index into the engine's listeners.
         listener: usize,
+        /// The peer's address. `None` for a Unix socket, for a peer that has already reset the connection, and
+        /// unless `Settings::peer_addresses` asks for it; in simulated worlds it is always asked for.
+        peer: Option<SocketAddr>,
     },
     /// Our own `Io::connect` succeeded.
     Connected,
@@ -56,7 +61,7 @@ pub enum Opened {
 pub enum End {
     /// We closed it: everything that was appended has been handed to the kernel.
     Closed,
-    /// The program gave it up with `Close::Now`.
+    /// The program gave it up with `Close::Now` or `Close::Reset`.
     Aborted,
     /// The peer or the network broke it; output may be lost.
     Reset,

@@ -108,6 +108,9 @@ pub struct Settings {
     pub receive_buffer_bytes: usize,
     /// uring: receive buffers of a lane, a power of two; what one turn can hold unread.
     pub receive_buffers: u16,
+    /// Whether to look up the address of each accepted peer: a system call per connection (getpeername(2)),
+    /// as a multishot accept has no room for one.
+    pub peer_addresses: bool,
 }
 
 impl Settings {
@@ -156,6 +159,7 @@ impl Default for Settings {
             deadline_watch: Duration::ZERO,
             receive_buffer_bytes: 4 * 1024,
             receive_buffers: 256,
+            peer_addresses: false,
         }
     }
 }

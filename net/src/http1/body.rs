@@ -1,7 +1,8 @@
 //! Reading a body: by its length, by its chunks, or until the connection ends.
 //!
-//! In: bytes cut anywhere. Out: pieces of content, borrowed from them, and the end. This is the one state machine for
-//! bodies: who wants a whole body gathers its pieces, who passes them on takes them as they come.
+//! In: bytes cut anywhere. Out: pieces of content, borrowed from them, and the end with its trailers. This is the one
+//! state machine for bodies: who wants a whole body gathers its pieces, who passes them on takes them as they come.
+//! Never: keeps content, or takes more than `Limits` for one body.
 
 use super::chars::{is_token_byte, is_value_byte};
 use super::error::{Reason, Refusal};
@@ -33,14 +34,16 @@ pub enum Piece<'i> {
     End {
         /// Taken of the input.
         used: usize,
+        /// So many bytes at the end of `lines` are the trailer fields: whole lines, valid, without the empty one.
+        trailers: usize,
     },
     /// Everything was taken; more is needed.
     More,
 }
 
 impl Body {
-    /// Reads the next piece. `lines` is a place to keep a cut trailer line: between calls the bytes that this appended
-    /// must stay its last ones.
+    /// Reads the next piece. `lines` is a place to keep the trailer lines, at most `Limits::trailer_bytes_max` bytes:
+    /// between calls what this appended must stay its last bytes.
     ///
     /// # Errors
     /// 400 if a chunk or trailer breaks the grammar, 413 or 431 if they go over `limits`.
@@ -51,40 +54,13 @@ impl Body {
         limits: &Limits,
     ) -> Result<Piece<'i>, Refusal> {
         match self {
-            Body::Length(0) => Ok(Piece::End { used: 0 }),
+            Body::Length(0) => Ok(Piece::End { used: 0, trailers: 0 }),
             Body::Length(left) => Ok(content(input, left)),
             Body::Chunked(chunked) => chunked.next(input, lines, limits),
             Body::UntilClose(_) if input.is_empty() => Ok(Piece::More),
             Body::UntilClose(read) => {
-                *read += input.len() as u64;
-                if *read > limits.body_bytes_max {
-                    return Err(TOO_LARGE);
-                }
+                *read = bounded_sum(*read, input.len() as u64, limits)?;
                 Ok(Piece::Content { bytes: input, used: input.len() })
-            }
-        }
-    }
-
-    /// Appends to `kept` what `input` has of the body. The bytes taken if the body is complete, `None` if all were
-    /// taken and more is needed.
-    ///
-    /// # Errors
-    /// As [`Body::next`].
-    pub(crate) fn gather(
-        &mut self,
-        input: &[u8],
-        kept: &mut Vec<u8>,
-        limits: &Limits,
-    ) -> Result<Option<usize>, Refusal> {
-        let mut at = 0;
-        loop {
-            match self.next(&input[at..], kept, limits)? {
-                Piece::Content { bytes, used } => {
-                    kept.extend_from_slice(bytes);
-                    at += used;
-                }
-                Piece::End { used } => return Ok(Some(at + used)),
-                Piece::More => return Ok(None),
             }
         }
     }
@@ -92,6 +68,12 @@ impl Body {
 
 const TRAILER_LF: Refusal = Refusal::new(Reason::Trailer, fields::BARE_LF.why);
 const TOO_LARGE: Refusal = Refusal::new(Reason::BodyTooLarge, "the body is larger than is taken here");
+
+/// A sum of content that may not go over the bound, nor past what 64 bits hold: who adds up what is passed on, sees the
+/// same number.
+fn bounded_sum(sum: u64, more: u64, limits: &Limits) -> Result<u64, Refusal> {
+    sum.checked_add(more).filter(|&sum| sum <= limits.body_bytes_max).ok_or(TOO_LARGE)
+}
 
 /// Up to `left` bytes of content.
 fn content<'i>(input: &'i [u8], left: &mut u64) -> Piece<'i> {
@@ -111,11 +93,11 @@ pub struct Chunked {
     digits: u8,
     /// Trailer fields so far.
     fields: u16,
-    /// Bytes of the current line: a chunk-size line, or a trailer line that is kept in `lines`.
+    /// Bytes of the current line: a chunk-size line, or the trailer line that `lines` ends with.
     line_bytes: u32,
     /// Bytes of all extensions so far.
     extension_bytes: u32,
-    /// Bytes of the trailer section so far.
+    /// Bytes of the trailer section so far, all of them in `lines`.
     trailer_bytes: u32,
     /// While the size is read, its value; then what is left of the chunk.
     left: u64,
@@ -158,7 +140,7 @@ impl Chunked {
         let mut used = 0;
         loop {
             match self.at {
-                At::End => return Ok(Piece::End { used }),
+                At::End => return Ok(Piece::End { used, trailers: self.trailer_bytes as usize }),
                 At::Data => {
                     let piece = content(&input[used..], &mut self.left);
                     if self.left == 0 {
@@ -249,9 +231,9 @@ impl Chunked {
     }
 
     fn count_line_byte(&mut self, limits: &Limits) -> Result<(), Refusal> {
-        self.line_bytes += 1;
+        self.line_bytes = self.line_bytes.saturating_add(1);
         if !matches!(self.at, At::Size | At::SizeLf) {
-            self.extension_bytes += 1;
+            self.extension_bytes = self.extension_bytes.saturating_add(1);
         }
         if self.line_bytes as usize > limits.chunk_line_bytes_max
             || self.extension_bytes as usize > limits.chunk_extension_bytes_max
@@ -271,16 +253,14 @@ impl Chunked {
         if self.left == 0 {
             return Ok(At::Trailer);
         }
-        self.total = self.total.saturating_add(self.left);
-        if self.total > limits.body_bytes_max {
-            return Err(TOO_LARGE);
-        }
+        self.total = bounded_sum(self.total, self.left, limits)?;
         Ok(At::Data)
     }
 
     fn keep_trailer(&mut self, part: &[u8], lines: &mut Vec<u8>, limits: &Limits) -> Result<(), Refusal> {
         // Counted against the bound first: neither sum can then overflow, nor `lines` grow past it.
-        if part.len() > limits.trailer_bytes_max.saturating_sub(self.trailer_bytes as usize) {
+        let bytes_max = limits.trailer_bytes_max.min(u32::MAX as usize);
+        if part.len() > bytes_max.saturating_sub(self.trailer_bytes as usize) {
             return Err(Refusal::new(
                 Reason::HeadTooLarge,
                 "the trailer section is larger than is taken here",
@@ -292,16 +272,17 @@ impl Chunked {
         Ok(())
     }
 
-    /// `end` completes the line whose front may lie in `lines`. A trailer field is checked and dropped: nothing here
-    /// knows one whose meaning may be merged (RFC 9110 §6.5.1).
+    /// `end` completes the line whose front may lie in `lines`. A field that is valid stays there, the empty line doesn't.
     fn trailer_line(&mut self, end: &[u8], lines: &mut Vec<u8>, limits: &Limits) -> Result<(), Refusal> {
         self.keep_trailer(end, lines, limits)?;
         let begin = lines.len() - self.line_bytes as usize;
         let line = fields::strip_line_end(&lines[begin..]).ok_or(TRAILER_LF)?;
         if line.is_empty() {
             self.at = At::End;
+            self.trailer_bytes -= self.line_bytes;
+            lines.truncate(begin);
         } else {
-            if usize::from(self.fields) == limits.trailer_fields_max {
+            if usize::from(self.fields) >= limits.trailer_fields_max.min(u16::MAX.into()) {
                 return Err(Refusal::new(
                     Reason::HeadTooLarge,
                     "there are more trailer fields than are taken here",
@@ -310,7 +291,6 @@ impl Chunked {
             self.fields += 1;
             check_trailer(line)?;
         }
-        lines.truncate(begin);
         self.line_bytes = 0;
         Ok(())
     }

@@ -3,17 +3,19 @@
 //! In: bytes as they arrive, cut anywhere, and what was asked. Out: responses in order, each with its whole body, and the
 //! interim ones before them. Never: waits, reads a clock, grows past `Limits`, or reads on after an error.
 
-use super::body::{Body, Chunked};
 use super::error::Refusal;
 use super::framing::ResponseFraming;
+use super::head::HEAD_TOO_LARGE;
 use super::limits::Limits;
+use super::reader::Reading;
 pub use super::response_head::ResponseHead;
 use super::response_head::parse;
 use super::response_heads::ResponseHeads;
+use super::response_stream::{Ended, ResponseStream, Start};
 use super::server::Phase;
 use super::status::Status;
-use memchr::memchr;
 use std::fmt;
+use std::mem;
 
 /// What of the request decides how its response ends (RFC 9112 §6.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +24,10 @@ pub enum Asked {
     Head,
     /// `CONNECT`: behind a 2xx begins a tunnel.
     Connect,
-    /// Any other method.
+    /// Any other method, in HTTP/1.1, with `Upgrade` and the connection option of that name (RFC 9110 §7.8): only then
+    /// is a 101 an answer, and behind it begins another protocol.
+    Upgrade,
+    /// Any other method, without an upgrade.
     #[default]
     Other,
 }
@@ -79,7 +84,7 @@ pub enum ResponseStep<'s> {
         /// Taken of the input.
         used: usize,
     },
-    /// The response. Bytes behind it that answer no other request are a reason to close (RFC 9112 §9.2).
+    /// The response; the 101 to [`Asked::Upgrade`] too, with nothing read behind it. Bytes behind it that answer no other request are a reason to close (RFC 9112 §9.2).
     Response {
         /// The response, borrowed from the input or the connection.
         response: Response<'s>,
@@ -93,29 +98,12 @@ pub enum ResponseStep<'s> {
 /// The reading half of a client's connection. Idle, it holds no memory besides itself.
 #[derive(Debug, Default)]
 pub struct ClientConn {
-    /// A cut head; or a whole head, and behind it what came of the body, decoded. Empty when idle.
-    kept: Vec<u8>,
-    reading: Reading,
-}
-
-#[derive(Debug, Default)]
-enum Reading {
-    /// A head, none or some of which is kept.
-    #[default]
-    Head,
-    /// The body behind the head that is kept, of `head_len` bytes.
-    Body { head_len: usize, asked: Asked, body: Body },
-    /// Nothing. The caller may still look at the last response, in what is kept.
-    Handed,
-    /// Nothing, ever again.
-    Closed,
-}
-
-/// A whole response, or interim one, in the bytes that are kept: its head, and its body behind it.
-struct Kept {
+    /// It keeps a cut head; or here a whole head, and behind it what came of the body, decoded. Empty when idle.
+    stream: ResponseStream,
+    /// Bytes of the whole head.
     head_len: usize,
+    /// What the head that is kept answers.
     asked: Asked,
-    used: usize,
 }
 
 impl ClientConn {
@@ -139,31 +127,33 @@ impl ClientConn {
         heads: &'s mut ResponseHeads,
     ) -> Result<ResponseStep<'s>, ClientError> {
         let ResponseHeads { limits, memo } = heads;
-        self.free_handed();
-        let is_fresh = matches!(self.reading, Reading::Head) && self.kept.is_empty();
-        let kept = if !is_fresh {
-            self.read(input, asked, limits)
-        } else if let Some((head, head_len)) =
-            memo.read(input, asked, limits).map_err(|refusal| self.refuse(refusal))?
-        {
+        let stream = &mut self.stream;
+        stream.reader.free_handed();
+        let mut at = 0;
+        if stream.reader.is_fresh() {
+            let Some((head, head_len)) = stream.read_fresh(input, asked, memo, limits)? else {
+                return Ok(ResponseStep::More);
+            };
+            let rest = Start::of(&head, asked).rest;
             // The usual case, and the fast path: all of the response lies in the input.
             if let Some(body) = whole_body(head.framing, &input[head_len..]) {
-                self.reading = reading_after(&head);
+                stream.reader.pass(rest.keep_alive);
                 return Ok(step(Response { head, body }, head_len + body.len()));
             }
-            self.kept.extend_from_slice(&input[..head_len]);
-            self.read_body(head.framing, input, head_len, head_len, asked, limits)
-        } else {
-            self.kept.extend_from_slice(input);
-            Ok(None)
-        };
-        let Some(Kept { head_len, asked, used }) = kept.map_err(|refusal| self.refuse(refusal))? else {
-            return Ok(ResponseStep::More);
-        };
-        self.reading = Reading::Closed;
-        let response = of_kept(&self.kept, head_len, asked, limits)?;
-        self.reading = reading_after(&response.head);
-        Ok(step(response, used))
+            stream.reader.begin(rest);
+            stream.reader.kept.extend_from_slice(&input[..head_len]);
+            (self.head_len, self.asked, at) = (head_len, asked, head_len);
+        } else if stream.reader.awaits_head() {
+            let Some((_, used)) = stream.read_cut(input, asked, limits)? else {
+                return Ok(ResponseStep::More);
+            };
+            (self.head_len, self.asked, at) = (stream.reader.kept.len(), asked, used);
+        }
+        let taken = stream.reader.gather(&input[at..], limits).map_err(|refusal| stream.refuse(refusal))?;
+        match taken {
+            Some(taken) => Ok(step(self.kept(limits)?, at + taken)),
+            None => Ok(ResponseStep::More),
+        }
     }
 
     /// The server has closed. That is how a body without a length ends: then it is the response.
@@ -171,104 +161,35 @@ impl ClientConn {
     /// # Errors
     /// The connection ended inside a response.
     pub fn end(&mut self, heads: &ResponseHeads) -> Result<Option<Response<'_>>, ClientError> {
-        let inside = !self.kept.is_empty();
-        match std::mem::replace(&mut self.reading, Reading::Closed) {
-            Reading::Body { head_len, asked, body: Body::UntilClose(_) } => {
-                Ok(Some(of_kept(&self.kept, head_len, asked, heads.limits())?))
-            }
-            Reading::Body { .. } => Err(ClientError::CutShort("the connection ended inside a body")),
-            Reading::Head if inside => Err(ClientError::CutShort("the connection ended inside a head")),
-            Reading::Head | Reading::Handed | Reading::Closed => Ok(None),
+        match self.stream.end()? {
+            Ended::Complete => Ok(Some(self.kept(heads.limits())?)),
+            Ended::Idle => Ok(None),
         }
     }
 
     /// What the connection waits for. `Idle` also when a response is awaited of which no byte has come.
     pub fn phase(&self) -> Phase {
-        match self.reading {
-            Reading::Head if self.kept.is_empty() => Phase::Idle,
-            Reading::Head => Phase::Head,
-            Reading::Body { .. } => Phase::Body,
-            Reading::Handed => Phase::Idle,
-            Reading::Closed => Phase::Closed,
-        }
+        self.stream.phase()
     }
 
     /// Reads nothing any more, and frees what is kept.
     pub fn close(&mut self) {
-        self.kept = Vec::new();
-        self.reading = Reading::Closed;
+        self.stream.close();
     }
 
     /// Bytes of memory kept for a response that is cut: zero when idle.
     pub fn kept_bytes(&self) -> usize {
-        self.kept.capacity()
+        self.stream.kept_bytes()
     }
 
-    fn refuse(&mut self, refusal: Refusal) -> ClientError {
-        self.close();
-        refusal.into()
-    }
-
-    /// What the last call handed out from what is kept, the caller has seen by now.
-    fn free_handed(&mut self) {
-        match self.reading {
-            Reading::Handed => {
-                self.kept = Vec::new();
-                self.reading = Reading::Head;
-            }
-            Reading::Closed => self.kept = Vec::new(),
-            Reading::Head | Reading::Body { .. } => {}
-        }
-    }
-
-    /// Adds the input to what is kept.
-    fn read(&mut self, input: &[u8], asked: Asked, limits: &Limits) -> Result<Option<Kept>, Refusal> {
-        match self.reading {
-            Reading::Handed | Reading::Closed => Ok(None),
-            Reading::Head => self.read_head(input, asked, limits),
-            Reading::Body { head_len, asked, ref mut body } => {
-                let taken = body.gather(input, &mut self.kept, limits)?;
-                Ok(taken.map(|used| Kept { head_len, asked, used }))
-            }
-        }
-    }
-
-    /// Adds to what is kept of a head. See `ServerConn::read_head`.
-    fn read_head(&mut self, input: &[u8], asked: Asked, limits: &Limits) -> Result<Option<Kept>, Refusal> {
-        let kept_before = self.kept.len();
-        let room = limits.head_bytes_max.saturating_sub(kept_before);
-        let taken = &input[..input.len().min(room)];
-        self.kept.extend_from_slice(taken);
-        if memchr(b'\n', taken).is_none() && taken.len() < room {
-            return Ok(None);
-        }
-        let Some((head, head_len)) = parse(&self.kept, asked, limits)? else {
-            return Ok(None);
-        };
-        let framing = head.framing;
-        self.kept.truncate(head_len);
-        self.read_body(framing, input, head_len - kept_before, head_len, asked, limits)
-    }
-
-    /// The head is kept, of `head_len` bytes; the body begins behind the first `at` bytes of the input.
-    fn read_body(
-        &mut self,
-        framing: ResponseFraming,
-        input: &[u8],
-        at: usize,
-        head_len: usize,
-        asked: Asked,
-        limits: &Limits,
-    ) -> Result<Option<Kept>, Refusal> {
-        let mut body = match framing {
-            ResponseFraming::None => Body::Length(0),
-            ResponseFraming::Length(length) => Body::Length(length),
-            ResponseFraming::Chunked => Body::Chunked(Chunked::default()),
-            ResponseFraming::UntilClose => Body::UntilClose(0),
-        };
-        let taken = body.gather(&input[at..], &mut self.kept, limits)?;
-        self.reading = Reading::Body { head_len, asked, body };
-        Ok(taken.map(|taken| Kept { head_len, asked, used: at + taken }))
+    /// The response that is kept: its head parsed before, and can fail now only if `limits` became tighter since.
+    fn kept(&mut self, limits: &Limits) -> Result<Response<'_>, ClientError> {
+        let reader = &mut self.stream.reader;
+        let reading = mem::replace(&mut reader.reading, Reading::Closed);
+        let (head, body) = reader.kept.split_at(self.head_len);
+        let (head, _) = parse(head, self.asked, limits)?.ok_or(HEAD_TOO_LARGE)?;
+        reader.reading = reading;
+        Ok(Response { head, body })
     }
 }
 
@@ -282,27 +203,10 @@ fn whole_body(framing: ResponseFraming, behind: &[u8]) -> Option<&[u8]> {
 }
 
 fn step(response: Response<'_>, used: usize) -> ResponseStep<'_> {
-    if response.head.status.is_interim() {
-        ResponseStep::Interim { head: response.head, used }
+    let head = response.head;
+    if head.is_interim() {
+        ResponseStep::Interim { head, used }
     } else {
         ResponseStep::Response { response, used }
-    }
-}
-
-fn reading_after(head: &ResponseHead<'_>) -> Reading {
-    if head.status.is_interim() || head.keep_alive { Reading::Handed } else { Reading::Closed }
-}
-
-/// The response that is kept: its head parsed before, and can fail now only if `limits` became tighter since.
-fn of_kept<'k>(
-    kept: &'k [u8],
-    head_len: usize,
-    asked: Asked,
-    limits: &Limits,
-) -> Result<Response<'k>, ClientError> {
-    let (head, body) = kept.split_at(head_len);
-    match parse(head, asked, limits)? {
-        Some((head, _)) => Ok(Response { head, body }),
-        None => Err(ClientError::TooLarge("the head is larger than is taken here")),
     }
 }

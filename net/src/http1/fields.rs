@@ -12,8 +12,10 @@ use memchr::memchr;
 /// Slots for the first parse: enough for a browser. A head with more is parsed again with [`FIELDS_CAP`].
 const FIELDS_USUAL: usize = 24;
 
-/// The field lines of one valid head, read anew at each use: nothing is stored for them.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The field lines of one valid head or trailer section, read anew at each use: nothing is stored for them.
+///
+/// The default is none at all.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Fields<'a> {
     /// Whole field lines, each with its CRLF, without the empty line. Valid by construction.
     raw: &'a [u8],
@@ -23,6 +25,11 @@ impl<'a> Fields<'a> {
     /// Of lines that were parsed before, as [`Fields::raw`] gives them.
     pub(crate) fn of_valid(raw: &'a [u8]) -> Fields<'a> {
         Fields { raw }
+    }
+
+    /// There is no field.
+    pub fn is_empty(self) -> bool {
+        self.raw.is_empty()
     }
 
     /// The value of the first field with this name, in any case.

@@ -49,6 +49,9 @@ impl Memo {
     ///
     /// # Errors
     /// As [`head::parse`].
+    // Several readers call this and what it needs. As calls, they would copy the head at each return, which is a third of
+    // what reading a remembered one costs; hence also the other `inline(always)` on this way.
+    #[inline(always)]
     pub(super) fn read<'b>(
         &'b mut self,
         bytes: &'b [u8],
@@ -143,6 +146,7 @@ struct Parsed {
 }
 
 /// The head that is remembered, borrowed from its text: it is the same as the bytes that came.
+#[inline(always)]
 fn head_of(place: &Remembered<Parsed>) -> Option<(Head<'_>, usize)> {
     let (known, parsed) = place.known()?;
     let text = |piece: Piece| &known[piece.range()];

@@ -17,12 +17,14 @@ pub struct Limits {
     pub method_bytes_max: usize,
     /// Field lines in a head; at most [`FIELDS_CAP`]. Browsers behind proxies send about 40.
     pub fields_max: usize,
-    /// A body after decoding. 1 MiB: a whole body is held in memory, times the connections of a lane.
+    /// A body after decoding. 1 MiB: a whole body is held in memory, times the connections of a lane. Who passes bodies
+    /// on holds none of it: `u64::MAX` is then no bound but that of counting.
     pub body_bytes_max: u64,
     /// One chunk-size line with its extensions and line end. 4 KiB: nothing sends more, and an extension is read
     /// only to be thrown away.
     pub chunk_line_bytes_max: usize,
-    /// All extensions of one body together: else one-byte chunks make 4 KiB of work for each byte of content.
+    /// All extensions of one body together: else one-byte chunks make 4 KiB of work for each byte of content. From
+    /// 2^32 - 1 on, there is no bound.
     pub chunk_extension_bytes_max: usize,
     /// The trailer section after the last chunk, with its empty line. 4 KiB: checksums and signatures fit.
     pub trailer_bytes_max: usize,

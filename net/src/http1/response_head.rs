@@ -39,6 +39,33 @@ impl<'a> ResponseHead<'a> {
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
         self.fields.get(name)
     }
+
+    /// Another response to the same request follows, and no body (RFC 9110 §15.2): a 1xx, but for the 101 that was asked
+    /// for.
+    pub fn is_interim(&self) -> bool {
+        self.status.is_interim() && self.status != Status::SWITCHING_PROTOCOLS
+    }
+
+    /// What stands behind this head, which answers a request of the kind `asked`.
+    pub(super) fn behind(&self, asked: Asked) -> Behind {
+        match self.status {
+            _ if self.is_interim() => Behind::Response,
+            Status::SWITCHING_PROTOCOLS => Behind::Tunnel,
+            status if asked == Asked::Connect && (200..300).contains(&status.code()) => Behind::Tunnel,
+            _ => Behind::Body,
+        }
+    }
+}
+
+/// What stands behind a response head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Behind {
+    /// Its body, which may be empty.
+    Body,
+    /// The response itself: this was an interim one (RFC 9110 §15.2).
+    Response,
+    /// No HTTP: the server switched to what was asked for (RFC 9110 §9.3.6, §15.2.2).
+    Tunnel,
 }
 
 /// Parses the head at the front of `bytes`, and says how many bytes it has. `None`: it is cut.
@@ -63,26 +90,36 @@ pub(crate) fn parse<'b>(
     let Some(section) = fields::parse(&window[line_end + 1..], limits.fields_max, visit)? else {
         return if is_full { Err(HEAD_TOO_LARGE) } else { Ok(None) };
     };
+    let KnownFields { framing, wish, content_type, names_protocol } = section.seen;
     if status == Status::SWITCHING_PROTOCOLS {
-        // What follows would be another protocol (RFC 9110 §15.2.2), and no request here asks for one.
-        return Err(Refusal::new(
-            Reason::FirstLine,
-            "the server switches protocols, which was not asked for",
-        ));
+        check_switch(asked, version, names_protocol)?;
     }
-    let KnownFields { framing, wish, content_type } = section.seen;
     let framing = framing.of_response(asked, status, version, limits.body_bytes_max)?;
-    let is_tunnel = asked == Asked::Connect && (200..300).contains(&status.code());
-    let ends_with_connection = is_tunnel || framing == ResponseFraming::UntilClose;
-    let head = ResponseHead {
+    let mut head = ResponseHead {
         version,
         status,
-        keep_alive: wish.keeps_alive(version) && !ends_with_connection,
+        keep_alive: wish.keeps_alive(version) && framing != ResponseFraming::UntilClose,
         framing,
         content_type,
         fields: section.fields,
     };
+    head.keep_alive &= head.behind(asked) != Behind::Tunnel;
     Ok(Some((head, line_end + 1 + section.len)))
+}
+
+/// Behind a 101 begins another protocol (RFC 9110 §15.2.2): one that was asked for, and that the server names.
+fn check_switch(asked: Asked, version: Version, names_protocol: bool) -> Result<(), Refusal> {
+    let wrong = |why| Err(Refusal::new(Reason::FirstLine, why));
+    if asked != Asked::Upgrade {
+        return wrong("the server switches protocols, which was not asked for");
+    }
+    if version == Version::Http10 {
+        return wrong("the server switches protocols in HTTP/1.0, which has no 101");
+    }
+    if !names_protocol {
+        return wrong("the server switches protocols, and no Upgrade says to which (RFC 9110, 7.8)");
+    }
+    Ok(())
 }
 
 /// `HTTP-version SP status-code SP [ reason-phrase ] CRLF` (RFC 9112 §4).
@@ -111,15 +148,19 @@ struct KnownFields<'a> {
     framing: FramingFields,
     wish: Wish,
     content_type: Option<&'a [u8]>,
+    /// There is an `Upgrade` that is not empty.
+    names_protocol: bool,
 }
 
 fn known_fields<'b>(headers: &[Header<'b>]) -> Result<KnownFields<'b>, Refusal> {
     let mut framing = FramingFields::default();
     let mut wish = Wish::default();
     let mut content_type = None;
+    let mut names_protocol = false;
     for &Header { name, value } in headers {
         let name = name.as_bytes();
         match name.len() {
+            7 if is_name(name, b"upgrade") => names_protocol |= !value.is_empty(),
             10 if is_name(name, b"connection") => wish.add(value)?,
             12 if is_name(name, b"content-type") => {
                 fields::set_once(&mut content_type, value, fields::TWO_CONTENT_TYPES)?;
@@ -129,5 +170,5 @@ fn known_fields<'b>(headers: &[Header<'b>]) -> Result<KnownFields<'b>, Refusal> 
             _ => {}
         }
     }
-    Ok(KnownFields { framing, wish, content_type })
+    Ok(KnownFields { framing, wish, content_type, names_protocol })
 }

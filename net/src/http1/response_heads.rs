@@ -78,6 +78,8 @@ impl ResponseMemo {
     ///
     /// # Errors
     /// As [`parse`].
+    // See `Memo::read`.
+    #[inline(always)]
     pub(super) fn read<'b>(
         &'b mut self,
         bytes: &'b [u8],
@@ -160,6 +162,7 @@ struct Parsed {
 }
 
 /// The head that is remembered, borrowed from its text: it is the same as the bytes that came.
+#[inline(always)]
 fn head_of(place: &Remembered<Parsed>) -> Option<(ResponseHead<'_>, usize)> {
     let (text, parsed) = place.known()?;
     let bytes = |piece: Piece| &text.as_bytes()[piece.range()];
@@ -178,7 +181,7 @@ fn head_of(place: &Remembered<Parsed>) -> Option<(ResponseHead<'_>, usize)> {
 mod tests {
     use super::*;
 
-    const ASKED: [Asked; 3] = [Asked::Other, Asked::Head, Asked::Connect];
+    const ASKED: [Asked; 4] = [Asked::Other, Asked::Head, Asked::Connect, Asked::Upgrade];
 
     /// What the parser makes of `bytes`.
     fn parsed(bytes: &[u8], asked: Asked) -> String {

@@ -4,6 +4,7 @@
 //! early never gets in: a field whose name or value can't stand in a field line is left out.
 
 use super::chars::{is_token, is_value_byte};
+use super::fields::Fields;
 use super::status::Status;
 use std::io::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
@@ -231,6 +232,14 @@ pub fn chunk(out: &mut Vec<u8>, piece: &[u8]) {
     }
     out.extend_from_slice(b"\r\n");
     out.extend_from_slice(piece);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends what ends a chunked body, with `trailers` as they came (RFC 9112 §7.1.2). Which of them may be passed on is
+/// the caller's to say: a reader may merge them into the head's fields.
+pub fn last_chunk(out: &mut Vec<u8>, trailers: Fields<'_>) {
+    out.extend_from_slice(b"0\r\n");
+    out.extend_from_slice(trailers.raw());
     out.extend_from_slice(b"\r\n");
 }
 

@@ -54,6 +54,7 @@ fn read(file: &str, text: &str) -> Vec<Case> {
             ("with", Some(case)) => set_limit(&mut case.limits, rest),
             ("asked", Some(case)) if rest == "HEAD" => case.asked = Asked::Head,
             ("asked", Some(case)) if rest == "CONNECT" => case.asked = Asked::Connect,
+            ("asked", Some(case)) if rest == "UPGRADE" => case.asked = Asked::Upgrade,
             ("then", Some(case)) if rest == "end" => case.then_end = true,
             _ => panic!("{at}: not understood: {line}"),
         }

@@ -4,6 +4,8 @@ use crate::checked::{At, Case, Side};
 use crate::drive::{On, Places, Tune, run};
 use net::engine::{Accepting, Close, End, Io};
 use net::time::Time;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 const ECONNREFUSED: i32 = 111;
@@ -195,5 +197,47 @@ impl Case for Full {
 
     fn is_done(&self) -> bool {
         self.ends == 2 * FULL_CALLERS
+    }
+}
+
+pub(crate) fn a_peers_address_is_known_where_it_is_asked_for(on: &On) {
+    for (unix, peer_addresses) in [(false, true), (false, false), (true, true)] {
+        let tune = Tune { unix, peer_addresses, ..Tune::default() };
+        let peers = run(on, &tune, Peers::default()).case.peers;
+        let known: BTreeSet<SocketAddr> = peers.iter().copied().flatten().collect();
+        let hosts: BTreeSet<IpAddr> = known.iter().map(SocketAddr::ip).collect();
+        // In worlds an address costs nothing, and all are as TCP.
+        if on.is_sim() || peer_addresses && !unix {
+            assert_eq!((peers.len(), known.len(), hosts.len()), (CALLERS, CALLERS, 1), "{peers:?}");
+            assert!(known.iter().all(|peer| peer.port() >= 1024), "{peers:?}");
+        } else {
+            assert_eq!(peers, [None; CALLERS]);
+        }
+    }
+}
+
+/// Callers that come and stay, so that no port is used twice.
+#[derive(Debug, Default)]
+struct Peers {
+    peers: Vec<Option<SocketAddr>>,
+}
+
+impl Case for Peers {
+    fn start(&mut self, to: &Places, io: &mut Io) {
+        for _ in 0..CALLERS {
+            io.connect(to.here.clone());
+        }
+    }
+
+    fn peer(&mut self, peer: Option<SocketAddr>) {
+        self.peers.push(peer);
+    }
+
+    fn end(&mut self, _at: At, end: End, _io: &mut Io) {
+        assert_eq!(end, End::Aborted, "the engine stops");
+    }
+
+    fn is_done(&self) -> bool {
+        self.peers.len() == CALLERS
     }
 }

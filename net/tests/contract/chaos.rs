@@ -47,8 +47,10 @@ struct Talk {
     writer: Writer,
     reader: Option<Reader>,
     paused: bool,
-    /// Closed or half-closed: no bytes from here on.
+    /// Closed, or half-closed by the peer: no bytes from here on.
     deaf: bool,
+    /// Finished, or read while over.
+    is_read_while_over: bool,
     since: Time,
 }
 
@@ -78,7 +80,7 @@ impl Chaos {
     /// Any wish, for any connection.
     fn act(&mut self, token: Token, io: &mut Io) {
         let Some(talk) = self.conns.get_mut(&token) else { return };
-        match self.rng.below(20) {
+        match self.rng.below(24) {
             0 => {
                 io.close(token, Close::AfterFlush);
                 talk.deaf = true;
@@ -96,6 +98,18 @@ impl Chaos {
                 talk.paused = false;
             }
             7..=16 => talk.writer.write(token, self.rng.spread(&(0..=2000)) as usize, io),
+            17 => {
+                io.close(token, Close::Reset);
+                talk.deaf = true;
+            }
+            18 => {
+                io.finish(token);
+                talk.is_read_while_over = true;
+            }
+            19 => {
+                io.read_while_over(token);
+                talk.is_read_while_over = true;
+            }
             _ => {}
         }
     }
@@ -122,7 +136,8 @@ impl Case for Chaos {
         let stream = self.rng.below(256) as u64;
         io.out(at.token).push(stream as u8);
         let writer = Writer::new(stream, self.bytes);
-        let talk = Talk { writer, reader: None, paused: false, deaf: false, since: io.now() };
+        let (reader, paused, deaf, is_read_while_over) = (None, false, false, false);
+        let talk = Talk { writer, reader, paused, deaf, is_read_while_over, since: io.now() };
         self.conns.insert(at.token, talk);
         self.act(at.token, io);
     }
@@ -140,6 +155,10 @@ impl Case for Chaos {
         }
         self.act(at.token, io);
         self.act_on_any(io);
+    }
+
+    fn is_read_while_over(&self, at: At) -> bool {
+        self.conns[&at.token].is_read_while_over
     }
 
     fn eof(&mut self, at: At, io: &mut Io) {

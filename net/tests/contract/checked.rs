@@ -10,6 +10,7 @@ use net::engine::{Close, End, Io, Opened, Program, Token};
 use net::time::Time;
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// One end of a connection.
@@ -30,6 +31,8 @@ pub(crate) enum Side {
 /// A program of this suite: a [`Program`] with less to write.
 pub(crate) trait Case: Debug + Send + 'static {
     fn start(&mut self, to: &Places, io: &mut Io);
+    /// Of a callee, before it opens.
+    fn peer(&mut self, _peer: Option<SocketAddr>) {}
     fn open(&mut self, _at: At, _io: &mut Io) {}
     fn bytes(&mut self, _at: At, _bytes: &[u8], _io: &mut Io) {}
     fn eof(&mut self, at: At, io: &mut Io) {
@@ -42,6 +45,11 @@ pub(crate) trait Case: Debug + Send + 'static {
         None
     }
     fn deadline(&mut self, _io: &mut Io) {}
+    fn turn(&mut self) {}
+    /// Whether its bytes may come although it takes no more output.
+    fn is_read_while_over(&self, _at: At) -> bool {
+        false
+    }
     /// Then the engine is stopped.
     fn is_done(&self) -> bool;
 }
@@ -133,8 +141,9 @@ impl<C: Case> Program for Checked<C> {
         self.turn(io);
         let side = match opened {
             Opened::Connected => Side::Caller,
-            Opened::Accepted { listener } => {
+            Opened::Accepted { listener, peer } => {
                 assert_eq!(listener, 0);
+                self.case.peer(peer);
                 Side::Callee
             }
         };
@@ -147,12 +156,13 @@ impl<C: Case> Program for Checked<C> {
     fn on_bytes(&mut self, token: Token, bytes: &[u8], io: &mut Io) {
         self.turn(io);
         assert!(!bytes.is_empty());
+        let at = self.open_one(token);
         assert!(
-            !io.is_over(token),
+            !io.is_over(token) || self.case.is_read_while_over(at),
             "bytes of {token:?}, whose unsent output of {} is over",
             io.unsent(token)
         );
-        self.case.bytes(self.open_one(token), bytes, io);
+        self.case.bytes(at, bytes, io);
         self.after(io);
     }
 
@@ -207,6 +217,7 @@ impl<C: Case> Program for Checked<C> {
 
     fn on_turn(&mut self, io: &mut Io) {
         self.turn(io);
+        self.case.turn();
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) struct Tune {
     pub(crate) busy_poll: Option<Duration>,
     pub(crate) deadline_watch: Duration,
     pub(crate) unix: bool,
+    pub(crate) peer_addresses: bool,
     pub(crate) mails_max: usize,
 }
 
@@ -46,6 +47,7 @@ impl Default for Tune {
             busy_poll: None,
             deadline_watch: Duration::ZERO,
             unix: false,
+            peer_addresses: false,
             mails_max: 16,
         }
     }
@@ -221,6 +223,7 @@ mod kernel {
             deadline_watch: tune.deadline_watch,
             receive_buffer_bytes: tune.receive_buffer_bytes,
             receive_buffers: tune.receive_buffers,
+            peer_addresses: tune.peer_addresses,
         }
     }
 

@@ -4,6 +4,7 @@ use crate::checked::{At, Case, Reader, Side, Writer};
 use crate::drive::{On, Places, Tune, run};
 use net::engine::sim::Rng;
 use net::engine::{Close, End, Io, Token};
+use net::time::Time;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -130,5 +131,114 @@ impl Case for Rounds {
 
     fn is_done(&self) -> bool {
         self.left == 0 && self.under_way == 0 && self.conns.is_empty()
+    }
+}
+
+pub(crate) fn a_reset_is_seen_as_one_and_not_as_an_end(on: &On) {
+    for unix in [false, true] {
+        // Hardly more connections than there are at a time: one that is not let go stops the rest.
+        let tune = Tune { connections_max: 4, unix, ..Tune::default() };
+        let bytes = on.size(16 << 20, 4 << 10);
+        let (caller, callee, reset_at, ends) = (None, None, None, vec![]);
+        let here = None;
+        let ran = run(on, &tune, Cut { unix, bytes, here, round: 0, caller, callee, reset_at, ends });
+        for end in &ran.case.ends {
+            match end {
+                (Side::Callee, end) => assert_eq!(*end, End::Aborted),
+                (Side::Caller, End::Closed) => assert!(unix && !on.is_sim(), "a cut answer looked complete"),
+                (Side::Caller, end) => assert_eq!(*end, End::Reset),
+            }
+        }
+    }
+}
+
+const ROUNDS: usize = 12;
+
+/// The callee answers one byte with many, and resets: at once, or when all buffers are full because the
+/// caller does not read for a while; as its first word or after another.
+#[derive(Debug)]
+struct Cut {
+    /// Has no reset on real engines.
+    unix: bool,
+    bytes: usize,
+    here: Option<Places>,
+    round: usize,
+    caller: Option<Token>,
+    callee: Option<Token>,
+    reset_at: Option<Time>,
+    ends: Vec<(Side, End)>,
+}
+
+impl Cut {
+    fn next(&mut self, io: &mut Io) {
+        if self.round < ROUNDS {
+            self.round += 1;
+            self.caller = self.here.as_ref().map(|to| io.connect(to.here.clone()));
+        }
+    }
+
+    fn reset(&self, token: Token, io: &mut Io) {
+        match self.round % 6 {
+            0 | 1 => io.close(token, Close::AfterFlush),
+            2 | 3 => io.close(token, Close::Now),
+            _ => {}
+        }
+        io.close(token, Close::Reset);
+        io.close(token, Close::Now);
+        io.close(token, Close::AfterFlush);
+    }
+}
+
+impl Case for Cut {
+    fn start(&mut self, to: &Places, io: &mut Io) {
+        self.here = Some(to.clone());
+        self.next(io);
+    }
+
+    fn open(&mut self, at: At, io: &mut Io) {
+        if at.side == Side::Caller {
+            io.out(at.token).push(1);
+            if self.round.is_multiple_of(2) {
+                io.pause(at.token);
+            }
+        }
+    }
+
+    fn bytes(&mut self, at: At, _bytes: &[u8], io: &mut Io) {
+        if at.side == Side::Caller {
+            return;
+        }
+        self.callee = Some(at.token);
+        Writer::new(1, self.bytes).write(at.token, self.bytes, io);
+        match self.round % 2 {
+            0 => self.reset_at = Some(io.now() + Duration::from_millis(5)),
+            _ => self.reset(at.token, io),
+        }
+    }
+
+    fn eof(&mut self, at: At, io: &mut Io) {
+        assert!(self.unix, "{at:?}: a cut answer looks complete");
+        io.close(at.token, Close::AfterFlush);
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        self.reset_at
+    }
+
+    fn deadline(&mut self, io: &mut Io) {
+        self.reset_at = None;
+        self.callee.iter().for_each(|callee| self.reset(*callee, io));
+    }
+
+    fn end(&mut self, at: At, end: End, io: &mut Io) {
+        self.ends.push((at.side, end));
+        match at.side {
+            Side::Callee => self.caller.iter().for_each(|caller| io.resume(*caller)),
+            Side::Caller => self.next(io),
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        self.ends.len() == 2 * ROUNDS
     }
 }

@@ -9,11 +9,14 @@ use crate::address::Address;
 use crate::engine::Token;
 use crate::time::Time;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 pub(super) const ECONNREFUSED: i32 = 111;
 pub(super) const ETIMEDOUT: i32 = 110;
-/// Connections that wait to be accepted; more have their connect tried again, as by TCP.
+const EAGAIN: i32 = 11;
+/// Connections that wait to be accepted; more have their connect tried again by TCP, and refused by a Unix
+/// socket.
 const BACKLOG: usize = 4096;
 /// A connect that a full backlog dropped is sent again (RFC 6298's initial timeout).
 const CONNECT_RETRY: Duration = Duration::from_secs(1);
@@ -21,6 +24,10 @@ const CONNECT_RETRY: Duration = Duration::from_secs(1);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(127);
 /// And sent bytes that nobody acknowledges after this (tcp_retries2 = 15).
 const SEND_PATIENCE: Duration = Duration::from_secs(924);
+
+/// Ports of connectors: those above the well-known ones.
+const FIRST_PORT: u16 = 1024;
+const PORTS: usize = 65_536 - FIRST_PORT as usize;
 
 pub(super) struct Net {
     /// When the event that is being handled happens.
@@ -84,8 +91,8 @@ pub(super) enum Leave {
     Done,
     /// The program gave it up.
     Abort,
-    /// The process died.
-    Die,
+    /// The program resets it, or the process died.
+    Reset,
 }
 
 impl Net {
@@ -151,7 +158,7 @@ impl Net {
         self.ports = open;
         let closed: Vec<Port> = closed;
         for wire in closed.into_iter().flat_map(|port| port.backlog) {
-            self.leave(Plug { wire, side: Side::Acceptor }, Leave::Die);
+            self.leave(Plug { wire, side: Side::Acceptor }, Leave::Reset);
         }
     }
 
@@ -162,13 +169,22 @@ impl Net {
         Some(Plug { wire, side: Side::Acceptor })
     }
 
+    /// Where the connector of an accepted connection is.
+    pub(super) fn peer_of(&self, accepted: Plug) -> Option<SocketAddr> {
+        self.wires[accepted.wire].from
+    }
+
     pub(super) fn hold(&mut self, plug: Plug, host: usize, token: Token) {
         self.wires[plug.wire].hold(plug.side, Holder::Host { host, token });
     }
 
     pub(super) fn connect(&mut self, host: usize, token: Token, to: Address) -> Plug {
         let wire = self.wires.len();
-        self.wires.push(Wire::new(Holder::Host { host, token }, &self.faults, &mut self.rng));
+        let from = match to {
+            Address::Tcp(_) => Some(invented(host, wire)),
+            Address::Unix(_) => None,
+        };
+        self.wires.push(Wire::new(Holder::Host { host, token }, from, &self.faults, &mut self.rng));
         if self.rng.chance(self.faults.vanish) {
             self.push(self.now + CONNECT_PATIENCE, Event::News(host, News::Connected(token, Err(ETIMEDOUT))));
         } else {
@@ -188,7 +204,10 @@ impl Net {
         // Several lanes on one address: the kernel deals by a hash of addresses and ports.
         let port = &mut self.ports[open[if open.len() == 1 { 0 } else { self.rng.below(open.len()) }]];
         if port.backlog.len() >= BACKLOG {
-            return self.push(self.now + CONNECT_RETRY, Event::Syn(wire, to));
+            return match to {
+                Address::Tcp(_) => self.push(self.now + CONNECT_RETRY, Event::Syn(wire, to)),
+                Address::Unix(_) => self.tell(host, News::Connected(token, Err(EAGAIN))),
+            };
         }
         port.backlog.push_back(wire);
         let (acceptor, listener) = (port.host, port.listener);
@@ -312,9 +331,17 @@ impl Net {
             Leave::Done => {}
             // Closing a socket with unread bytes resets the connection; otherwise it ends.
             Leave::Abort if !unread && !self.rng.chance(self.faults.cut) => self.shut(plug),
-            Leave::Abort | Leave::Die => self.depart(plug, Segment::Reset),
+            Leave::Abort | Leave::Reset => self.depart(plug, Segment::Reset),
         }
     }
+}
+
+/// An address for a connector: one IP address for each host, and a port for each connection, which comes
+/// again only after all the others.
+fn invented(host: usize, wire: usize) -> SocketAddr {
+    let [.., high, low] = host.to_be_bytes();
+    let port = FIRST_PORT + (wire % PORTS) as u16;
+    SocketAddr::from(([10, 1, high, low], port))
 }
 
 /// A running hash of everything that programs were told: equal traces are equal runs.

@@ -7,6 +7,7 @@ use super::faults::{Faults, Rng};
 use crate::engine::Token;
 use crate::time::Time;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 
 /// One end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +49,8 @@ pub(super) struct Wire {
     /// By the side that sends.
     pipes: [Pipe; 2],
     holders: [Holder; 2],
+    /// The connector's address, if this is TCP.
+    pub(super) from: Option<SocketAddr>,
     /// Delivers a few bytes at a time.
     pub(super) crumbs: bool,
     /// Carries nothing any more.
@@ -84,7 +87,7 @@ pub(super) enum Segment {
 }
 
 impl Wire {
-    pub(super) fn new(connector: Holder, faults: &Faults, rng: &mut Rng) -> Wire {
+    pub(super) fn new(connector: Holder, from: Option<SocketAddr>, faults: &Faults, rng: &mut Rng) -> Wire {
         let window = *faults.window.start() as u64..=*faults.window.end() as u64;
         let mut pipe = || Pipe {
             flight: VecDeque::new(),
@@ -98,7 +101,7 @@ impl Wire {
         };
         let pipes = [pipe(), pipe()];
         let crumbs = rng.chance(faults.crumbs);
-        Wire { pipes, holders: [connector, Holder::Nobody], crumbs, vanished: false }
+        Wire { pipes, holders: [connector, Holder::Nobody], from, crumbs, vanished: false }
     }
 
     pub(super) fn holder(&self, side: Side) -> Holder {

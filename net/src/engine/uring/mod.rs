@@ -10,7 +10,8 @@ mod ring;
 
 use self::ring::{Completion, Kind, OpId, Ring};
 use super::os::{Spin, Until};
-use super::{Close, Connect, End, Failure, Io, Opened, Program, Settings, Token};
+use super::{Close, Connect, End, Ending, Failure, Io, Opened, Program, Settings, Token};
+use crate::address::Address;
 use crate::listen::{self, Listener};
 use crate::mailbox::Mailbox;
 use crate::stats::EngineStats;
@@ -96,8 +97,9 @@ struct Conn {
     /// Arrived while the program did not want bytes; the first `held_from` of them are delivered.
     held: Vec<u8>,
     held_from: usize,
-    /// Has been over its limit: from then on one piece is received at a time, as a multishot receive may bring
-    /// a whole ring of buffers before its cancel is seen.
+    /// Was stopped because output was over its limit, its own or that of the connection it is passed on to:
+    /// from then on one piece is received at a time, as a multishot receive may bring a whole ring of buffers
+    /// before its cancel is seen.
     careful: bool,
 }
 
@@ -231,8 +233,9 @@ impl<P: Program> Lane<'_, P> {
     fn open(&mut self, listener: usize, fd: OwnedFd) {
         let token = self.io.opened();
         self.stats.accepts.one();
+        let peer = if self.settings.peer_addresses { listen::peer_of(&fd) } else { None };
         self.insert(token, fd);
-        self.program.on_open(token, Opened::Accepted { listener }, &mut self.io);
+        self.program.on_open(token, Opened::Accepted { listener, peer }, &mut self.io);
         self.io.touch(token);
     }
 
@@ -347,15 +350,19 @@ impl<P: Program> Lane<'_, P> {
         let Some(conn) = conn(&mut self.conns, token) else { return };
         conn.connecting = None;
         match completion.result {
-            Ok(_) if self.io.connected(token) => {
-                self.stats.connects.one();
-                self.program.on_open(token, Opened::Connected, &mut self.io);
-                self.io.touch(token);
-            }
-            Ok(_) => self.io.touch(token),
+            _ if !self.io.is_live(token) => self.stats.late_completions.one(),
+            Ok(_) => self.connected(token),
             Err(error) => self.end(token, End::ConnectFailed(error)),
         }
         self.forget_if_done(token);
+    }
+
+    fn connected(&mut self, token: Token) {
+        self.stats.connects.one();
+        if self.io.connected(token) {
+            self.program.on_open(token, Opened::Connected, &mut self.io);
+        }
+        self.io.touch(token);
     }
 
     /// Makes the kernel's side match what the program left in `Io`.
@@ -377,11 +384,18 @@ impl<P: Program> Lane<'_, P> {
         if let Some(out) = self.io.take_out(token) {
             self.send(token, out, 0);
         }
-        match self.io.closing(token) {
-            None => self.settle_reading(token),
-            Some(Close::Now) => self.end(token, End::Aborted),
-            Some(Close::AfterFlush) if self.io.is_flushed(token) => self.shut(token),
-            Some(Close::AfterFlush) => self.arm(token),
+        match self.io.ending(token) {
+            Ending::Nothing => self.settle_reading(token),
+            Ending::Output => {
+                if self.io.is_flushed(token) {
+                    self.shut_output(token);
+                }
+                self.settle_reading(token);
+            }
+            Ending::Everything(Close::AfterFlush) if self.io.is_flushed(token) => self.shut(token),
+            Ending::Everything(Close::AfterFlush) => self.arm(token),
+            Ending::Everything(Close::Now) => self.end(token, End::Aborted),
+            Ending::Everything(Close::Reset) => self.reset(token),
         }
         self.forget_if_done(token);
     }
@@ -400,6 +414,7 @@ impl<P: Program> Lane<'_, P> {
                     conn.careful = true;
                     self.stats.backpressure_pauses.one();
                 }
+                conn.careful |= self.io.is_read_while_over(token);
             }
             return;
         }
@@ -445,12 +460,24 @@ impl<P: Program> Lane<'_, P> {
         if matches!(conn.receiving, Receiving::EofDue | Receiving::Eof) {
             return self.end(token, End::Closed);
         }
-        if !conn.shut {
-            conn.shut = true;
+        self.shut_output(token);
+        self.arm(token);
+    }
+
+    /// Everything is sent: shut down our side, once.
+    fn shut_output(&mut self, token: Token) {
+        let Some(conn) = conn(&mut self.conns, token) else { return };
+        if !std::mem::replace(&mut conn.shut, true) {
             // ENOTCONN: the peer is gone, and the receive will say so.
             let _ = rustix::net::shutdown(&conn.fd, Shutdown::Write);
         }
-        self.arm(token);
+    }
+
+    fn reset(&mut self, token: Token) {
+        if let Some(conn) = conn(&mut self.conns, token) {
+            listen::reset(&conn.fd);
+        }
+        self.end(token, End::Aborted);
     }
 
     /// The connection is over for the program. The kernel may need a moment more.
@@ -492,11 +519,20 @@ impl<P: Program> Lane<'_, P> {
 
     fn connect(&mut self, connect: Connect) {
         let Connect { token, to } = connect;
-        match listen::socket_for(&to) {
-            Ok((socket, to)) => {
+        let started = listen::socket_for(&to).and_then(|(socket, at)| match to {
+            Address::Tcp(_) => Ok((socket, Some(at))),
+            // Done or refused at once. The ring would make one that a full backlog refuses wait for room
+            // instead, on a thread of the kernel's.
+            Address::Unix(_) => socket.connect(&at).map(|()| (socket, None)),
+        });
+        match started {
+            Ok((socket, at)) => {
                 self.insert(token, socket.into());
-                if let Some(conn) = conn(&mut self.conns, token) {
-                    conn.connecting = Some(self.ring.connect(token, conn.fd.as_fd(), to, self.stats));
+                match (conn(&mut self.conns, token), at) {
+                    (Some(conn), Some(at)) => {
+                        conn.connecting = Some(self.ring.connect(token, conn.fd.as_fd(), at, self.stats));
+                    }
+                    _ => self.connected(token),
                 }
             }
             Err(error) => {

@@ -47,7 +47,7 @@ impl<P: Program + 'static> Host for Lane<P> {
     fn kill(&mut self, net: &mut Net) {
         net.unlisten(self.number);
         for conn in std::mem::take(&mut self.conns).into_iter().flatten() {
-            net.leave(conn.plug, Leave::Die);
+            net.leave(conn.plug, Leave::Reset);
         }
         self.life = Life::Killed;
     }

@@ -81,8 +81,10 @@ enum Stage {
     Open,
     /// The peer has ended, and the program knows.
     Eof,
-    /// We have shut down our side, and wait for the peer's end.
+    /// We have shut down our side; the peer has not ended.
     Shut,
+    /// Both sides have ended, and the program knows.
+    Over,
 }
 
 impl<P: Program + 'static> Lane<P> {
@@ -170,11 +172,12 @@ impl<P: Program + 'static> Lane<P> {
 
     fn open(&mut self, listener: usize, plug: Plug, net: &mut Net) {
         let token = self.io.opened();
+        let peer = net.peer_of(plug);
         net.hold(plug, self.number, token);
         self.insert(token, plug, Stage::Open);
         self.stats.accepts.one();
         net.trace.note([1, self.number as u64, token.index() as u64, net.now.0]);
-        self.program.on_open(token, Opened::Accepted { listener }, &mut self.io);
+        self.program.on_open(token, Opened::Accepted { listener, peer }, &mut self.io);
         self.io.touch(token);
     }
 
@@ -206,7 +209,7 @@ impl<P: Program + 'static> Lane<P> {
         for _ in 0..READS_PER_TURN {
             let Some(conn) = conn(&mut self.conns, token) else { return };
             let discards = self.io.closing(token) == Some(Close::AfterFlush);
-            if matches!(conn.stage, Stage::Connecting | Stage::Eof) {
+            if matches!(conn.stage, Stage::Connecting | Stage::Eof | Stage::Over) {
                 return;
             }
             if !discards && !self.io.wants_bytes(token) {
@@ -234,13 +237,15 @@ impl<P: Program + 'static> Lane<P> {
 
     fn on_eof(&mut self, token: Token, net: &mut Net) {
         let Some(conn) = conn(&mut self.conns, token) else { return };
-        if conn.stage == Stage::Shut {
-            return self.end(token, End::Closed, net);
-        }
-        conn.stage = Stage::Eof;
-        if self.io.closing(token).is_none() {
-            net.trace.note([3, self.number as u64, token.index() as u64, net.now.0]);
-            self.program.on_eof(token, &mut self.io);
+        let is_shut = conn.stage == Stage::Shut;
+        conn.stage = if is_shut { Stage::Over } else { Stage::Eof };
+        match self.io.closing(token) {
+            Some(_) if is_shut => return self.end(token, End::Closed, net),
+            Some(_) => {}
+            None => {
+                net.trace.note([3, self.number as u64, token.index() as u64, net.now.0]);
+                self.program.on_eof(token, &mut self.io);
+            }
         }
         self.io.touch(token);
     }

@@ -3,9 +3,9 @@
 //! In: tokens that were touched, connects, whether to accept. Out: sends, shuts and accepts, and to the program
 //! what follows from them (`on_drained`, `on_end`).
 
-use super::{Lane, Life, Sends, Stage, conn};
+use super::{Conn, Lane, Life, Sends, Stage, conn};
 use crate::engine::sim::net::{Leave, Net, News};
-use crate::engine::{Accepting, Close, Connect, End, Program, Token};
+use crate::engine::{Accepting, Close, Connect, End, Ending, Program, Token};
 
 impl<P: Program + 'static> Lane<P> {
     /// Makes the network match what the program left in `Io`.
@@ -30,31 +30,25 @@ impl<P: Program + 'static> Lane<P> {
     fn settle_conn(&mut self, token: Token, net: &mut Net) {
         self.write(token, net);
         let Some(conn) = conn(&mut self.conns, token) else { return };
-        match self.io.closing(token) {
-            None => self.read(token, net),
-            Some(Close::Now) => self.end(token, End::Aborted, net),
-            Some(Close::AfterFlush) => {
+        match self.io.ending(token) {
+            Ending::Nothing => self.read(token, net),
+            Ending::Output => {
                 if self.io.is_flushed(token) {
-                    match conn.stage {
-                        Stage::Eof => return self.finish(token, net),
-                        Stage::Open | Stage::Connecting => {
-                            conn.stage = Stage::Shut;
-                            net.shut(conn.plug);
-                        }
-                        Stage::Shut => {}
-                    }
+                    conn.shut_output(net);
                 }
                 self.read(token, net);
             }
+            Ending::Everything(Close::AfterFlush) => {
+                if self.io.is_flushed(token) {
+                    conn.shut_output(net);
+                }
+                match conn.stage {
+                    Stage::Over => self.end(token, End::Closed, net),
+                    _ => self.read(token, net),
+                }
+            }
+            Ending::Everything(Close::Now | Close::Reset) => self.end(token, End::Aborted, net),
         }
-    }
-
-    /// Both sides have ended.
-    fn finish(&mut self, token: Token, net: &mut Net) {
-        if let Some(conn) = conn(&mut self.conns, token) {
-            net.shut(conn.plug);
-        }
-        self.end(token, End::Closed, net);
     }
 
     /// Writes until everything is sent or the network takes no more.
@@ -111,7 +105,12 @@ impl<P: Program + 'static> Lane<P> {
         if conn.stage != Stage::Connecting {
             self.stats.ends.one();
         }
-        net.leave(conn.plug, if end == End::Aborted { Leave::Abort } else { Leave::Done });
+        let how = match (end, self.io.closing(token)) {
+            (End::Aborted, Some(Close::Reset)) => Leave::Reset,
+            (End::Aborted, _) => Leave::Abort,
+            _ => Leave::Done,
+        };
+        net.leave(conn.plug, how);
         net.trace.note([6, self.number as u64, token.index() as u64, net.now.0]);
         self.conns[token.index()] = None;
         self.resume_at = None;
@@ -164,5 +163,17 @@ impl<P: Program + 'static> Lane<P> {
             }
         }
         self.life = Life::Stopped;
+    }
+}
+
+impl Conn {
+    /// Everything is sent: shut down our side, once.
+    fn shut_output(&mut self, net: &mut Net) {
+        self.stage = match self.stage {
+            Stage::Eof => Stage::Over,
+            Stage::Open | Stage::Connecting => Stage::Shut,
+            Stage::Shut | Stage::Over => return,
+        };
+        net.shut(self.plug);
     }
 }
