@@ -7,8 +7,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod admin;
+pub mod command_line;
 pub mod config;
 pub mod control;
 pub mod fleet;
+pub mod forward;
+pub mod health;
+pub mod log;
 pub mod pick;
 pub mod proxy;
+pub mod proxy_protocol;
+pub mod retry;
+pub mod serve;

@@ -14,12 +14,16 @@ pub enum Fault {
     NoRoute,
     /// A method that is not passed on (`CONNECT`).
     NotProxied,
+    /// It has passed this balancer several times already.
+    Loop,
     /// No server of the pool may take work.
     NoServer,
     /// Every server is full, and so is the queue.
     QueueFull,
     /// Every server stayed full for as long as a request may wait.
     QueueTimeout,
+    /// The balancer itself has no descriptor, port or memory left for a connection.
+    NoSocket,
     /// The servers that were tried could not be connected to.
     ConnectFailed,
     /// The servers that were tried did not open a connection in time.
@@ -44,14 +48,16 @@ pub enum Fault {
 
 impl Fault {
     /// All, in the order of their numbers.
-    pub const ALL: [Fault; 17] = [
+    pub const ALL: [Fault; 19] = [
         Fault::BadRequest,
         Fault::RequestTimeout,
         Fault::NoRoute,
         Fault::NotProxied,
+        Fault::Loop,
         Fault::NoServer,
         Fault::QueueFull,
         Fault::QueueTimeout,
+        Fault::NoSocket,
         Fault::ConnectFailed,
         Fault::ConnectTimeout,
         Fault::ServerClosed,
@@ -71,9 +77,11 @@ impl Fault {
             Fault::RequestTimeout => "request-timeout",
             Fault::NoRoute => "no-route",
             Fault::NotProxied => "not-proxied",
+            Fault::Loop => "loop",
             Fault::NoServer => "no-server",
             Fault::QueueFull => "queue-full",
             Fault::QueueTimeout => "queue-timeout",
+            Fault::NoSocket => "no-socket",
             Fault::ConnectFailed => "connect-failed",
             Fault::ConnectTimeout => "connect-timeout",
             Fault::ServerClosed => "server-closed",

@@ -153,6 +153,17 @@ impl Fleet {
 }
 
 impl Pool {
+    /// A pool without servers: one that the configuration names no more.
+    pub fn empty(name: &str) -> Pool {
+        Pool {
+            name: name.to_owned(),
+            servers: Vec::new(),
+            loads: Vec::new(),
+            waiting: Arc::default(),
+            retries: Arc::default(),
+        }
+    }
+
     fn build(pool: &config::Pool, lanes: usize, old: Option<&Fleet>) -> Pool {
         let old = old.and_then(|old| old.pool(&pool.name));
         let server = |server: &config::Server| {
