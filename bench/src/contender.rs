@@ -1,14 +1,10 @@
 //! Who is compared: a table. A new contender is a row here, and a `Kind` if it is a program of a new sort.
 
-use std::fs;
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::child::{Child, TempDir, find_in_path, free_address};
 use crate::failure::Failure;
-
-/// More than any run opens, because nginx sets aside memory for each from the start.
-const NGINX_CONNECTIONS: u32 = 16_384;
+use crate::field::{self, Candidate, Field, Server};
+use crate::nginx;
 
 /// The runs of this crate; the table says who takes part in which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,67 +81,44 @@ pub(crate) const CONTENDERS: &[Contender] = &[
     Contender { name: "nginx", kind: Kind::Nginx, floor: Some("floor-epoll"), runs: EVERYTHING },
 ];
 
-/// Those that take part in a run.
-#[derive(Debug)]
-pub(crate) struct Field {
-    pub(crate) present: Vec<&'static Contender>,
-    /// A line for each that can't be run here; said on the terminal already.
-    pub(crate) skipped: Vec<String>,
+/// Those that belong to a run, were asked for, and can be run here.
+pub(crate) fn select(run: Run, only: &[String]) -> Result<Field<Contender>, Failure> {
+    let invited: Vec<_> = CONTENDERS.iter().filter(|contender| contender.runs.contains(&run)).collect();
+    field::select(&invited, only)
 }
 
-/// Those that belong to a run, were asked for, and can be run here. Says loudly whom it leaves out, and why.
-pub(crate) fn select(run: Run, only: &[String]) -> Result<Field, Failure> {
-    let invited: Vec<_> = CONTENDERS.iter().filter(|contender| contender.runs.contains(&run)).collect();
-    if let Some(unknown) = only.iter().find(|name| invited.iter().all(|contender| contender.name != **name)) {
-        let names: Vec<_> = invited.iter().map(|contender| contender.name).collect();
-        return Err(Failure::setup(format!(
-            "no contender {unknown:?} here; there are: {}",
-            names.join(", ")
-        )));
+impl Candidate for Contender {
+    fn name(&self) -> &'static str {
+        self.name
     }
-    let wanted = |name| only.is_empty() || only.iter().any(|asked| asked == name);
-    let mut field = Field { present: Vec::new(), skipped: Vec::new() };
-    for contender in invited.into_iter().filter(|contender| wanted(contender.name)) {
-        match contender.program() {
-            Ok(_) => field.present.push(contender),
-            Err(failure) => field.skipped.push(format!("SKIPPED {}: {failure}", contender.name)),
+
+    fn program(&self) -> Result<PathBuf, Failure> {
+        let name = self.program_name();
+        match self.kind {
+            Kind::Floor { .. } => Ok(std::env::current_exe()?),
+            Kind::Corelane { .. } => field::built(name, "cargo build --release -p server"),
+            Kind::MayMinihttp => {
+                field::built(name, "cargo build --release --manifest-path bench/peers/Cargo.toml")
+            }
+            Kind::Nginx => field::installed(name, "nginx-light"),
         }
     }
-    for line in &field.skipped {
-        eprintln!("{line}");
-    }
-    if field.present.is_empty() {
-        return Err(Failure::setup("nobody is left to measure"));
-    }
-    Ok(field)
-}
-
-/// A contender that is running and accepts connections; it ends with this value.
-#[derive(Debug)]
-pub(crate) struct Server {
-    pub(crate) child: Child,
-    pub(crate) address: SocketAddr,
-    /// Outlives the child: nginx has its files there.
-    _directory: TempDir,
 }
 
 impl Contender {
     /// Starts it, alone, on these cores, with a lane on each (those that have lanes).
     pub(crate) fn start(&self, cores: &str) -> Result<Server, Failure> {
-        let directory = TempDir::new()?;
-        let address = free_address()?;
-        let arguments = self.arguments(address, cores, directory.path())?;
-        let output = directory.path().join("output");
-        let mut child = Child::start(&self.program()?, &arguments, cores, &output)?;
-        child.wait_ready(address)?;
-        Ok(Server { child, address, _directory: directory })
+        field::start(&self.program()?, cores, |address, directory| match self.kind {
+            Kind::Nginx => nginx::arguments(address, directory, &nginx::ANSWERS),
+            _ => Ok(self.plain_arguments(&address.to_string(), cores)),
+        })
     }
 
     /// What a reader of the results would type, without directories.
     pub(crate) fn command(&self, cores: &str) -> String {
         let (name, address) = (self.program_name(), "127.0.0.1:PORT");
         match self.kind {
-            Kind::Nginx => format!("{name} -c <the configuration in contender.rs>"),
+            Kind::Nginx => format!("{name} -c <the configuration in nginx.rs>"),
             _ => format!("{name} {}", self.plain_arguments(address, cores).join(" ")),
         }
     }
@@ -157,29 +130,6 @@ impl Contender {
             Kind::MayMinihttp => "peer-may_minihttp",
             Kind::Nginx => "nginx",
         }
-    }
-
-    fn program(&self) -> Result<PathBuf, Failure> {
-        let name = self.program_name();
-        let (found, remedy) = match self.kind {
-            Kind::Floor { .. } => (std::env::current_exe().ok(), "is this program"),
-            Kind::Corelane { .. } => (find_built(name), "build it: cargo build --release -p server"),
-            Kind::MayMinihttp => {
-                (find_built(name), "build it: cargo build --release --manifest-path bench/peers/Cargo.toml")
-            }
-            Kind::Nginx => (find_in_path(name), "install it: apt-get install nginx-light"),
-        };
-        found.ok_or_else(|| Failure::setup(format!("{name} is not there; {remedy}")))
-    }
-
-    fn arguments(&self, address: SocketAddr, cores: &str, directory: &Path) -> Result<Vec<String>, Failure> {
-        if !matches!(self.kind, Kind::Nginx) {
-            return Ok(self.plain_arguments(&address.to_string(), cores));
-        }
-        let file = directory.join("nginx.conf");
-        fs::write(&file, nginx_configuration(address, directory))?;
-        let (file, directory) = (file.display().to_string(), directory.display().to_string());
-        Ok(["-c", &file, "-p", &directory, "-e", "stderr"].map(String::from).to_vec())
     }
 
     fn plain_arguments(&self, address: &str, cores: &str) -> Vec<String> {
@@ -196,46 +146,6 @@ impl Contender {
         }
         arguments.into_iter().map(String::from).collect()
     }
-}
-
-/// nginx at its cheapest: it answers while it reads the head, from the configuration alone.
-fn nginx_configuration(address: SocketAddr, directory: &Path) -> String {
-    let directory = directory.display();
-    format!(
-        "daemon off;
-worker_processes 1;
-pid {directory}/pid;
-error_log stderr crit;
-events {{ worker_connections {NGINX_CONNECTIONS}; }}
-http {{
-    access_log off;
-    keepalive_requests 1000000000;
-    keepalive_timeout 1h;
-    client_body_temp_path {directory}/body;
-    proxy_temp_path {directory}/proxy;
-    fastcgi_temp_path {directory}/fastcgi;
-    uwsgi_temp_path {directory}/uwsgi;
-    scgi_temp_path {directory}/scgi;
-    server {{
-        listen {address} backlog=4096;
-        location = /add {{
-            default_type application/json;
-            return 200 '{{\"result\":3}}';
-        }}
-    }}
-}}
-"
-    )
-}
-
-/// A program that cargo built: beside this one, or in the target directory that its workspace has by default.
-pub(crate) fn find_built(name: &str) -> Option<PathBuf> {
-    let beside = std::env::current_exe().ok()?.parent()?.to_path_buf();
-    let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
-    [beside, bench.join("../target/release"), bench.join("peers/target/release")]
-        .into_iter()
-        .map(|directory| directory.join(name))
-        .find(|candidate| candidate.is_file())
 }
 
 #[cfg(test)]

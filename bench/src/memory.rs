@@ -13,9 +13,10 @@ use serde_json::{Value, json};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::child::{self, pause};
-use crate::contender::{self, Contender, Kind, Run, Server};
+use crate::contender::{self, Contender, Kind, Run};
 use crate::cores::Cores;
 use crate::failure::Failure;
+use crate::field::Server;
 use crate::machine::Machine;
 use crate::proc::{self, Memory};
 use crate::report::{self, Progress, Table};
@@ -34,6 +35,11 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// Descriptors that this process needs besides the connections.
 const DESCRIPTORS_OF_OURS: u64 = 64;
 
+/// What the columns mean.
+pub(crate) const EXPLAINED: &str = "Userspace only (VmRSS, RssAnon); sockets in the kernel come on top, the same for everyone. B/connection: \
+         growth since that server's start, per connection. slope: the same between this number of connections and \
+         the one before, which leaves out what is paid once.";
+
 /// Options of `bench memory`.
 #[derive(Args, Debug)]
 #[group(id = "memory")]
@@ -50,8 +56,9 @@ pub(crate) struct Options {
     report: report::Options,
 }
 
+/// What a server holds when its memory is looked at.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum State {
+pub(crate) enum State {
     Start { lanes: usize },
     Silent { connections: usize },
     Answered { connections: usize },
@@ -75,9 +82,10 @@ impl State {
     }
 }
 
+/// One look at a server's memory.
 #[derive(Debug)]
-struct Row {
-    contender: &'static Contender,
+pub(crate) struct Row {
+    contender: &'static str,
     state: State,
     memory: Memory,
     /// The same server before the connections.
@@ -89,7 +97,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     options.cores.check()?;
     child::stop_flag();
     let most = options.connections.iter().copied().max().unwrap_or(0) as u64;
-    raise_descriptor_limit(most + DESCRIPTORS_OF_OURS)?;
+    raise_descriptor_limit(most)?;
     let field = contender::select(Run::Memory, &options.only)?;
     let machine = Machine::ask();
 
@@ -102,20 +110,16 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         rows.extend(starts(contender, options).map_err(of)?);
         for &connections in &options.connections {
             progress.step(&format!("{}: {connections} connections", contender.name));
-            rows.extend(idle(contender, connections, options).map_err(of)?);
+            let server = contender.start(&options.cores.server_core.to_string()).map_err(of)?;
+            rows.extend(idle(contender.name, &server, connections).map_err(of)?);
         }
     }
     drop(progress);
 
-    let mut notes = vec![
-        "Userspace only (VmRSS, RssAnon); sockets in the kernel come on top, the same for everyone. B/connection: \
-         growth since that server's start, per connection. slope: the same between this number of connections and \
-         the one before, which leaves out what is paid once."
-            .to_owned(),
-    ];
+    let mut notes = vec![EXPLAINED.to_owned()];
     notes.extend(field.skipped);
     let results = rows.iter().map(|row| json(row, &rows)).collect::<Vec<_>>();
-    report::publish(&options.report, &machine, "memory", &table(&rows), &notes, &json!(results))
+    report::publish(&options.report, &machine, "memory", &[table(&rows)], &notes, &json!(results))
 }
 
 /// At start: one lane, and two for those that have lanes, because the difference is what a lane costs.
@@ -130,20 +134,23 @@ fn starts(contender: &'static Contender, options: &Options) -> Result<Vec<Row>, 
         let server = contender.start(&cores)?;
         pause(SETTLE)?;
         let memory = proc::memory(server.child.pid())?;
-        Ok(Row { contender, state: State::Start { lanes }, memory, at_start: memory })
+        Ok(Row { contender: contender.name, state: State::Start { lanes }, memory, at_start: memory })
     };
     starts.into_iter().map(measure).collect()
 }
 
-/// With so many connections: silent, then after a request on each.
-fn idle(contender: &'static Contender, connections: usize, options: &Options) -> Result<[Row; 2], Failure> {
-    let server = contender.start(&options.cores.server_core.to_string())?;
+/// A server with so many connections: silent, then after a request on each.
+pub(crate) fn idle(
+    contender: &'static str,
+    server: &Server,
+    connections: usize,
+) -> Result<[Row; 2], Failure> {
     pause(SETTLE)?;
     let pid = server.child.pid();
     let at_start = proc::memory(pid)?;
     let row = |state| Ok::<_, Failure>(Row { contender, state, memory: proc::memory(pid)?, at_start });
 
-    let mut streams = open(&server, connections)?;
+    let mut streams = open(server, connections)?;
     pause(SETTLE)?;
     let silent = row(State::Silent { connections })?;
     for stream in &mut streams {
@@ -189,8 +196,9 @@ fn connect(number: usize, server: SocketAddr) -> Result<TcpStream, Failure> {
     Ok(socket.into())
 }
 
-/// Raises the soft limit to the hard one; the servers inherit it.
-fn raise_descriptor_limit(needed: u64) -> Result<(), Failure> {
+/// Raises the soft limit to the hard one, for so many connections; the servers inherit it.
+pub(crate) fn raise_descriptor_limit(connections: u64) -> Result<(), Failure> {
+    let needed = connections + DESCRIPTORS_OF_OURS;
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     setrlimit(Resource::Nofile, raised).map_err(std::io::Error::from)?;
@@ -203,7 +211,7 @@ fn raise_descriptor_limit(needed: u64) -> Result<(), Failure> {
     }
 }
 
-fn table(all: &[Row]) -> Table {
+pub(crate) fn table(all: &[Row]) -> Table {
     let mut table = Table::new(&[
         "contender",
         "state",
@@ -216,7 +224,7 @@ fn table(all: &[Row]) -> Table {
     let show = |bytes: Option<f64>| bytes.map_or("–".into(), |bytes| format!("{bytes:.0}"));
     for row in all {
         table.row(vec![
-            row.contender.name.into(),
+            row.contender.into(),
             row.state.name(),
             row.state.connections().to_string(),
             (row.memory.rss_bytes / 1024).to_string(),
@@ -237,7 +245,7 @@ fn per_connection(row: &Row) -> Option<f64> {
 /// Bytes per connection since the next smaller number of connections in the same state.
 fn slope(row: &Row, all: &[Row]) -> Option<f64> {
     let same = |other: &&Row| {
-        other.contender.name == row.contender.name
+        other.contender == row.contender
             && std::mem::discriminant(&other.state) == std::mem::discriminant(&row.state)
             && (1..row.state.connections()).contains(&other.state.connections())
     };
@@ -247,9 +255,9 @@ fn slope(row: &Row, all: &[Row]) -> Option<f64> {
     Some((grown(row) - grown(smaller)) / more as f64)
 }
 
-fn json(row: &Row, all: &[Row]) -> Value {
+pub(crate) fn json(row: &Row, all: &[Row]) -> Value {
     json!({
-        "contender": row.contender.name,
+        "contender": row.contender,
         "state": row.state.name(),
         "connections": row.state.connections(),
         "rss_bytes": row.memory.rss_bytes,

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::machine::Machine;
+use crate::stats::Spread;
 
 /// Options of every command that writes results.
 #[derive(Args, Debug)]
@@ -23,13 +24,20 @@ pub(crate) struct Options {
 /// A table of text. The first column is a name, the others are numbers.
 #[derive(Debug)]
 pub(crate) struct Table {
+    title: Option<String>,
     head: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     pub(crate) fn new(head: &[&str]) -> Self {
-        Self { head: head.iter().map(|&cell| cell.into()).collect(), rows: Vec::new() }
+        Self { title: None, head: head.iter().map(|&cell| cell.into()).collect(), rows: Vec::new() }
+    }
+
+    /// With a line above it, where a result has several.
+    pub(crate) fn titled(mut self, title: impl Into<String>) -> Self {
+        self.title = Some(title.into());
+        self
     }
 
     pub(crate) fn row(&mut self, cells: Vec<String>) {
@@ -39,7 +47,8 @@ impl Table {
 
     /// For the terminal: columns lined up, numbers to the right.
     pub(crate) fn text(&self) -> String {
-        self.lines("  ", "", "")
+        let title = self.title.iter().map(|title| format!("{title}\n\n")).collect::<String>();
+        title + &self.lines("  ", "", "")
     }
 
     /// For a file: the same, with bars.
@@ -49,7 +58,8 @@ impl Table {
             (0..self.head.len()).map(|column| if column == 0 { "|:---" } else { "|---:" }).collect();
         let end_of_head = lines.find('\n').map_or(lines.len(), |at| at + 1);
         lines.insert_str(end_of_head, &format!("{rule}|\n"));
-        lines
+        let title = self.title.iter().map(|title| format!("## {title}\n\n")).collect::<String>();
+        title + &lines
     }
 
     fn lines(&self, between: &str, before: &str, after: &str) -> String {
@@ -73,16 +83,28 @@ impl Table {
     }
 }
 
-/// Prints the table, and writes it with its machine as `NAME.md` and `NAME.json`.
+/// A median for a table; a dash for what was not measured.
+pub(crate) fn median(spread: Option<Spread>, digits: usize) -> String {
+    spread.map_or("–".into(), |spread| format!("{:.digits$}", spread.median))
+}
+
+/// How far the numbers of a median lie apart, for the column beside it.
+pub(crate) fn ends(spread: Option<Spread>, digits: usize) -> String {
+    spread.map_or("–".into(), |spread| format!("[{:.digits$}..{:.digits$}]", spread.min, spread.max))
+}
+
+/// Prints the tables, and writes them with their machine as `NAME.md` and `NAME.json`.
 pub(crate) fn publish(
     options: &Options,
     machine: &Machine,
     name: &str,
-    table: &Table,
+    tables: &[Table],
     notes: &[String],
     results: &Value,
 ) -> Result<(), Failure> {
-    println!("\n{}", table.text());
+    for table in tables {
+        println!("\n{}", table.text());
+    }
     for note in notes {
         println!("{note}");
     }
@@ -97,7 +119,7 @@ pub(crate) fn publish(
         io::Result::Ok(())
     };
     fs::create_dir_all(&directory)
-        .and_then(|()| write("md", markdown(machine, name, table, notes)))
+        .and_then(|()| write("md", markdown(machine, name, tables, notes)))
         .and_then(|()| {
             write(
                 "json",
@@ -114,10 +136,11 @@ fn runs() -> PathBuf {
     if bench.is_dir() { bench.join("runs") } else { "bench/runs".into() }
 }
 
-fn markdown(machine: &Machine, name: &str, table: &Table, notes: &[String]) -> String {
+fn markdown(machine: &Machine, name: &str, tables: &[Table], notes: &[String]) -> String {
     let facts: String = machine.facts.iter().map(|(name, value)| format!("- {name}: `{value}`\n")).collect();
     let notes: String = notes.iter().map(|note| format!("\n{note}\n")).collect();
-    format!("# {name}\n\n{facts}\n{}{notes}", table.markdown())
+    let tables = tables.iter().map(Table::markdown).collect::<Vec<_>>().join("\n");
+    format!("# {name}\n\n{facts}\n{tables}{notes}")
 }
 
 /// The line that says how far it is: rewritten in place on a terminal, one per step elsewhere.
@@ -184,5 +207,19 @@ mod tests {
         assert_eq!(lines[1], "|:---|---:|");
         assert_eq!(lines[2], "| floor      |  3.50 |");
         assert_eq!(lines.len(), 4);
+    }
+
+    #[test]
+    fn a_title_stands_above_its_table_in_both_forms() {
+        let table = sample().titled("Of two");
+        assert!(table.text().starts_with("Of two\n\nwho "));
+        assert!(table.markdown().starts_with("## Of two\n\n| who "));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_a_dash() {
+        assert_eq!((median(None, 2), ends(None, 2)), ("–".into(), "–".into()));
+        let spread = Spread { median: 2.345, min: 1.0, max: 3.0 };
+        assert_eq!((median(Some(spread), 2), ends(Some(spread), 1)), ("2.35".into(), "[1.0..3.0]".into()));
     }
 }

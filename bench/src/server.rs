@@ -1,7 +1,7 @@
 //! `bench server`: what a request costs each server, driven by wrk, round after round.
 //!
-//! One lane on one core, the generator on another. Rounds go over all contenders before the next begins, so that
-//! a slow minute of the machine slows everyone; a ratio is taken within a round, and its median over rounds.
+//! One lane on one core, the generator on another. In: the contenders that belong to it (`contender.rs`). Out: a row
+//! for each under each load, beside its floor.
 
 use std::time::Duration;
 
@@ -9,13 +9,12 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::contender::{self, Contender, Run};
-use crate::cores::Cores;
 use crate::failure::Failure;
-use crate::machine::Machine;
-use crate::report::{self, Progress, Table};
+use crate::report::{self, Table, ends, median};
+use crate::rounds;
 use crate::stats::Spread;
 use crate::wrk::{Load, Outcome, Wrk};
-use crate::{child, proc, request};
+use crate::{proc, request};
 
 /// The depth of the pipelined loads.
 const PIPELINED: u32 = 16;
@@ -27,28 +26,17 @@ const RIVAL: &str = "may_minihttp";
 #[derive(Args, Debug)]
 #[group(id = "server")]
 pub(crate) struct Options {
-    /// Rounds over all contenders
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
-    /// Seconds of each measurement
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
-    seconds: u64,
-    /// Numbers of connections
-    #[arg(long, value_delimiter = ',', default_values_t = [64, 256])]
+    /// Numbers of connections [default: 64,256; 64 if quick]
+    #[arg(long, value_delimiter = ',')]
     connections: Vec<u32>,
     /// Also with 16 requests at a time on each connection
     #[arg(long)]
     pipeline: bool,
-    /// 2 rounds of 1 second at 64 connections: to see that it works
-    #[arg(long, conflicts_with_all = ["rounds", "seconds", "connections"])]
-    quick: bool,
     /// Only these contenders
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     only: Vec<String>,
     #[command(flatten)]
-    cores: Cores,
-    #[command(flatten)]
-    report: report::Options,
+    pace: rounds::Options,
 }
 
 /// One measurement.
@@ -69,117 +57,108 @@ impl Sample {
     }
 }
 
-/// All measurements of one contender under one load, one per round.
-#[derive(Debug)]
-struct Series {
-    contender: &'static Contender,
+/// Of each contender, in each round a sample under each load.
+type Series = rounds::Series<&'static Contender, Vec<Sample>>;
+
+/// One contender under one load, which stands at this place among all loads.
+#[derive(Clone, Copy)]
+struct Case<'a> {
+    one: &'a Series,
+    all: &'a [Series],
     load: Load,
-    samples: Vec<Sample>,
+    at: usize,
 }
 
-impl Series {
-    fn each(&self, value: impl Fn(&Sample) -> f64) -> Vec<f64> {
-        self.samples.iter().map(value).collect()
+impl Case<'_> {
+    fn spread(&self, value: impl Fn(&Sample) -> f64) -> Option<Spread> {
+        self.one.spread(|samples| value(&samples[self.at]))
+    }
+
+    /// Ratios to another under the same load, within each round; `None` where that one was not measured.
+    fn over(&self, other: &str, value: impl Fn(&Sample) -> f64) -> Option<Spread> {
+        let other = self.all.iter().find(|each| each.who.name == other)?;
+        self.one.over(other, |samples| value(&samples[self.at]))
+    }
+
+    fn over_floor(&self, value: impl Fn(&Sample) -> f64) -> Option<Spread> {
+        self.over(self.one.who.floor?, value)
+    }
+
+    /// A percentile over the rounds; `None` with pipelining (see `Outcome`).
+    fn latency(&self, percentile: fn(&Outcome) -> u64) -> Option<Spread> {
+        self.spread(|sample| percentile(&sample.outcome) as f64).filter(|_| self.load.depth == 1)
     }
 
     fn errors(&self) -> u64 {
-        self.samples.iter().map(|sample| sample.outcome.errors).sum()
+        self.one.samples.iter().map(|samples| samples[self.at].outcome.errors).sum()
     }
 }
 
 /// Measures, prints, writes.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    if cfg!(debug_assertions) {
-        return Err(Failure::setup(
-            "a floor without optimisation is no floor: use cargo run --release -p bench",
-        ));
-    }
-    options.cores.check()?;
-    child::stop_flag();
-    let wrk = Wrk::find(options.cores.client_core)?;
+    let machine = options.pace.begin()?;
+    let wrk = Wrk::find(options.pace.cores.client_core)?;
     let field = contender::select(Run::Server, &options.only)?;
-    let machine = Machine::ask();
 
-    let (series, failed) = measure(options, &wrk, &field.present)?;
-
-    let mut notes = explain(options);
-    notes.extend(against_rival(&series));
-    notes.extend(field.skipped);
-    notes.extend(failed.iter().cloned());
-    let name = if options.quick { "server-quick" } else { "server" };
-    let results = series.iter().map(|one| json(one, &series, options)).collect::<Vec<_>>();
-    report::publish(&options.report, &machine, name, &table(&series), &notes, &json!(results))?;
-    if failed.is_empty() { Ok(()) } else { Err(Failure::run("not everyone could be measured")) }
-}
-
-/// All rounds. A contender that breaks is left out from there on, with a line that says why; the others go on.
-fn measure(
-    options: &Options,
-    wrk: &Wrk,
-    field: &[&'static Contender],
-) -> Result<(Vec<Series>, Vec<String>), Failure> {
-    let (rounds, seconds) = if options.quick { (2, 1) } else { (options.rounds, options.seconds) };
     let loads = loads(options);
-    let mut failed = Vec::new();
-    let mut series: Vec<Series> = field
-        .iter()
-        .flat_map(|contender| loads.iter().map(|&load| Series { contender, load, samples: Vec::new() }))
-        .collect();
+    let mut series: Vec<Series> = field.present.iter().map(|&contender| Series::new(contender)).collect();
+    let broken = options.pace.go(
+        Duration::from_secs(options.pace.seconds() * loads.len() as u64),
+        &mut series,
+        |contender| contender.name.to_owned(),
+        |contender| visit(contender, &loads, &wrk, options),
+    )?;
 
-    let steps = rounds as usize * field.len();
-    let mut progress = Progress::new(steps, Duration::from_secs(seconds * loads.len() as u64));
-    for round in 1..=rounds {
-        for contender in field {
-            progress.step(&format!("round {round} of {rounds}: {}", contender.name));
-            let mut own: Vec<_> =
-                series.iter_mut().filter(|one| one.contender.name == contender.name).collect();
-            match visit(contender, &mut own, wrk, options, seconds) {
-                Ok(()) => {}
-                Err(Failure::Run(message)) => {
-                    failed.push(format!("FAILED {}: {message}", contender.name));
-                    series.retain(|one| one.contender.name != contender.name);
-                }
-                Err(other) => return Err(other),
-            }
-        }
-    }
-    Ok((series, failed))
+    let cases = cases(&series, &loads);
+    let mut notes = explain(options);
+    notes.extend(against_rival(&cases));
+    notes.extend(field.skipped);
+    notes.extend(broken.0.iter().cloned());
+    let results = cases.iter().map(|&case| json(case, options)).collect::<Vec<_>>();
+    let name = options.pace.name_of("server");
+    report::publish(&options.pace.report, &machine, &name, &[table(&cases)], &notes, &json!(results))?;
+    broken.outcome()
 }
 
 /// One contender's turn in a round: started, checked, measured under each load, ended.
 fn visit(
     contender: &Contender,
-    own: &mut [&mut Series],
+    loads: &[Load],
     wrk: &Wrk,
     options: &Options,
-    seconds: u64,
-) -> Result<(), Failure> {
-    // Failed in an earlier round, and said so then.
-    if own.is_empty() {
-        return Ok(());
-    }
-    let server = contender.start(&options.cores.server_core.to_string())?;
+) -> Result<Vec<Sample>, Failure> {
+    let server = contender.start(&options.pace.cores.server_core.to_string())?;
     request::check(server.address)?;
-    for series in own {
+    let measure = |&load: &Load| {
         let before = proc::cpu_time(server.child.pid())?;
-        let outcome = wrk.drive(server.address, series.load, seconds)?;
+        let outcome = wrk.drive(server.address, load, options.pace.seconds())?;
         let cpu = proc::cpu_time(server.child.pid())?.saturating_sub(before);
-        if outcome.answers == 0 {
-            return Err(Failure::run(format!("no answers at {} connections", series.load)));
+        match outcome.answers {
+            0 => Err(Failure::run(format!("no answers at {load} connections"))),
+            _ => Ok(Sample { outcome, cpu }),
         }
-        series.samples.push(Sample { outcome, cpu });
-    }
-    Ok(())
+    };
+    loads.iter().map(measure).collect()
+}
+
+/// By load, and then in the order of the contenders.
+fn cases<'a>(all: &'a [Series], loads: &[Load]) -> Vec<Case<'a>> {
+    let of_load = |(at, &load): (usize, &Load)| all.iter().map(move |one| Case { one, all, load, at });
+    loads.iter().enumerate().flat_map(of_load).collect()
 }
 
 fn loads(options: &Options) -> Vec<Load> {
-    let connections = if options.quick { &[64][..] } else { &options.connections };
+    let connections = match &options.connections[..] {
+        [] if options.pace.quick => &[64][..],
+        [] => &[64, 256],
+        asked => asked,
+    };
     let depths = if options.pipeline { &[1, PIPELINED][..] } else { &[1] };
     let at_depth = |&depth| connections.iter().map(move |&connections| Load { connections, depth });
     depths.iter().flat_map(at_depth).collect()
 }
 
-fn table(all: &[Series]) -> Table {
+fn table(cases: &[Case<'_>]) -> Table {
     let mut table = Table::new(&[
         "contender",
         "connections",
@@ -193,45 +172,23 @@ fn table(all: &[Series]) -> Table {
         "p99 µs",
         "errors",
     ]);
-    let mut sorted: Vec<_> = all.iter().collect();
-    sorted.sort_by_key(|one| (one.load.depth, one.load.connections));
-    for one in sorted {
-        let median = |value: fn(&Sample) -> f64| Spread::of(one.each(value));
-        let (rate, cpu) = (median(|sample| sample.outcome.per_second()), median(Sample::cpu_us));
-        let show = |spread: Option<Spread>, digits: usize| {
-            spread.map_or("–".into(), |spread| format!("{:.digits$}", spread.median))
-        };
+    for case in cases {
+        let cpu = case.spread(Sample::cpu_us);
         table.row(vec![
-            one.contender.name.into(),
-            one.load.to_string(),
-            show(rate, 0),
-            show(over_floor(one, all, |sample| sample.outcome.per_second()), 2),
-            show(cpu, 3),
-            cpu.map_or("–".into(), |cpu| format!("[{:.3}..{:.3}]", cpu.min, cpu.max)),
-            show(over_floor(one, all, Sample::cpu_us), 2),
-            show(median(Sample::busy), 2),
-            show(latency(one, |outcome| outcome.p50_us), 0),
-            show(latency(one, |outcome| outcome.p99_us), 0),
-            one.errors().to_string(),
+            case.one.who.name.into(),
+            case.load.to_string(),
+            median(case.spread(|sample| sample.outcome.per_second()), 0),
+            median(case.over_floor(|sample| sample.outcome.per_second()), 2),
+            median(cpu, 3),
+            ends(cpu, 3),
+            median(case.over_floor(Sample::cpu_us), 2),
+            median(case.spread(Sample::busy), 2),
+            median(case.latency(|outcome| outcome.p50_us), 0),
+            median(case.latency(|outcome| outcome.p99_us), 0),
+            case.errors().to_string(),
         ]);
     }
     table
-}
-
-/// A percentile over the rounds; `None` with pipelining (see `Outcome`).
-fn latency(one: &Series, percentile: fn(&Outcome) -> u64) -> Option<Spread> {
-    let percentiles = one.each(|sample| percentile(&sample.outcome) as f64);
-    Spread::of(percentiles).filter(|_| one.load.depth == 1)
-}
-
-/// Ratios to the contender's own floor, within each round; `None` where that floor was not measured.
-fn over_floor(one: &Series, all: &[Series], value: fn(&Sample) -> f64) -> Option<Spread> {
-    over(one, one.contender.floor?, all, value)
-}
-
-fn over(one: &Series, other: &str, all: &[Series], value: fn(&Sample) -> f64) -> Option<Spread> {
-    let other = all.iter().find(|each| each.contender.name == other && each.load == one.load)?;
-    Spread::of_ratios(&one.each(value), &other.each(value))
 }
 
 fn explain(options: &Options) -> Vec<String> {
@@ -250,37 +207,38 @@ fn explain(options: &Options) -> Vec<String> {
 }
 
 /// Our numbers beside the rival's, for each load.
-fn against_rival(all: &[Series]) -> Vec<String> {
-    let ours = all.iter().filter(|one| one.contender.name.starts_with("corelane"));
-    ours.filter_map(|one| {
-        let rate = over(one, RIVAL, all, |sample| sample.outcome.per_second())?;
-        let cpu = over(one, RIVAL, all, Sample::cpu_us)?;
+fn against_rival(cases: &[Case<'_>]) -> Vec<String> {
+    let ours = cases.iter().filter(|case| case.one.who.name.starts_with("corelane"));
+    ours.filter_map(|case| {
+        let rate = case.over(RIVAL, |sample| sample.outcome.per_second())?;
+        let cpu = case.over(RIVAL, Sample::cpu_us)?;
         Some(format!(
             "{} at {}: {:.2} [{:.2}..{:.2}] × the requests of {RIVAL}, at {:.2} [{:.2}..{:.2}] × its CPU per request.",
-            one.contender.name, one.load, rate.median, rate.min, rate.max, cpu.median, cpu.min, cpu.max
+            case.one.who.name, case.load, rate.median, rate.min, rate.max, cpu.median, cpu.min, cpu.max
         ))
     })
     .collect()
 }
 
-fn json(one: &Series, all: &[Series], options: &Options) -> Value {
-    let spread = |value: fn(&Sample) -> f64| Spread::of(one.each(value)).map(Spread::json);
+fn json(case: Case<'_>, options: &Options) -> Value {
+    let spread = |value: fn(&Sample) -> f64| case.spread(value).map(Spread::json);
+    let samples = case.one.samples.iter().map(|samples| &samples[case.at]);
     json!({
-        "contender": one.contender.name,
-        "command": one.contender.command(&options.cores.server_core.to_string()),
-        "floor": one.contender.floor,
-        "connections": one.load.connections,
-        "depth": one.load.depth,
+        "contender": case.one.who.name,
+        "command": case.one.who.command(&options.pace.cores.server_core.to_string()),
+        "floor": case.one.who.floor,
+        "connections": case.load.connections,
+        "depth": case.load.depth,
         "requests_per_second": spread(|sample| sample.outcome.per_second()),
         "requests_per_second_over_floor":
-            over_floor(one, all, |sample| sample.outcome.per_second()).map(Spread::json),
+            case.over_floor(|sample| sample.outcome.per_second()).map(Spread::json),
         "cpu_us_per_request": spread(Sample::cpu_us),
-        "cpu_over_floor": over_floor(one, all, Sample::cpu_us).map(Spread::json),
+        "cpu_over_floor": case.over_floor(Sample::cpu_us).map(Spread::json),
         "server_busy": spread(Sample::busy),
-        "p50_us": latency(one, |outcome| outcome.p50_us).map(Spread::json),
-        "p99_us": latency(one, |outcome| outcome.p99_us).map(Spread::json),
-        "errors": one.errors(),
-        "rounds": one.samples.iter().map(|sample| json!({
+        "p50_us": case.latency(|outcome| outcome.p50_us).map(Spread::json),
+        "p99_us": case.latency(|outcome| outcome.p99_us).map(Spread::json),
+        "errors": case.errors(),
+        "rounds": samples.map(|sample| json!({
             "answers": sample.outcome.answers,
             "duration_us": sample.outcome.duration_us,
             "cpu_us": sample.cpu.as_micros() as u64,

@@ -12,14 +12,12 @@ use clap::Args;
 use serde_json::json;
 
 use crate::contender::{self, Contender, Run};
-use crate::cores::Cores;
 use crate::failure::Failure;
-use crate::machine::Machine;
-use crate::report::{self, Progress, Table};
+use crate::report::{self, Table, ends, median};
 use crate::request::{self, PATIENCE, REQUEST};
 use crate::stats::{Spread, percentile};
 use crate::wrk::{Load, Wrk};
-use crate::{child, proc};
+use crate::{child, proc, rounds};
 
 /// The contender without busy polling, to which the others are set in proportion.
 const BASELINE: &str = "corelane-uring";
@@ -28,19 +26,11 @@ const BASELINE: &str = "corelane-uring";
 #[derive(Args, Debug)]
 #[group(id = "spin")]
 pub(crate) struct Options {
-    /// Rounds over all contenders
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    rounds: u32,
-    /// Seconds of each measurement
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..))]
-    seconds: u64,
     /// Only these contenders
     #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
     only: Vec<String>,
     #[command(flatten)]
-    cores: Cores,
-    #[command(flatten)]
-    report: report::Options,
+    pace: rounds::Options,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,46 +55,23 @@ struct Sample {
     cpu_us: f64,
 }
 
-#[derive(Debug)]
-struct Series {
-    contender: &'static Contender,
-    client: Client,
-    samples: Vec<Sample>,
-}
-
-impl Series {
-    fn each(&self, value: fn(&Sample) -> f64) -> Vec<f64> {
-        self.samples.iter().map(value).collect()
-    }
-}
+type Series = rounds::Series<(&'static Contender, Client), Sample>;
 
 /// Measures, prints, writes.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    options.cores.check()?;
-    child::stop_flag();
-    let wrk = Wrk::find(options.cores.client_core)?;
+    let machine = options.pace.begin()?;
+    let wrk = Wrk::find(options.pace.cores.client_core)?;
     let field = contender::select(Run::Spin, &options.only)?;
-    let machine = Machine::ask();
 
-    let mut series = Vec::new();
-    for client in [Client::Wrk, Client::Spinning] {
-        series.extend(field.present.iter().map(|contender| Series {
-            contender,
-            client,
-            samples: Vec::new(),
-        }));
-    }
-    let steps = options.rounds as usize * series.len();
-    let mut progress = Progress::new(steps, Duration::from_secs(options.seconds));
-    for round in 1..=options.rounds {
-        for one in &mut series {
-            let (who, client) = (one.contender.name, one.client.name());
-            progress.step(&format!("round {round} of {}: {who}, {client}", options.rounds));
-            let sample = measure(one.contender, one.client, &wrk, options);
-            one.samples.push(sample.map_err(|failure| failure.of(who))?);
-        }
-    }
-    drop(progress);
+    let clients = [Client::Wrk, Client::Spinning];
+    let pairs = clients.iter().flat_map(|&client| field.present.iter().map(move |&one| (one, client)));
+    let mut series: Vec<Series> = pairs.map(Series::new).collect();
+    let broken = options.pace.go(
+        Duration::from_secs(options.pace.seconds()),
+        &mut series,
+        |(contender, client)| format!("{}, {}", contender.name, client.name()),
+        |&(contender, client)| measure(contender, client, &wrk, options),
+    )?;
 
     let mut notes = vec![
         "One connection, one request at a time; medians over rounds, ratios within a round. The spinning client \
@@ -112,22 +79,25 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             .to_owned(),
     ];
     notes.extend(field.skipped);
+    notes.extend(broken.0.iter().cloned());
     let results = series.iter().map(|one| json(one, &series, options)).collect::<Vec<_>>();
-    report::publish(&options.report, &machine, "latency-spin", &table(&series), &notes, &json!(results))
+    let name = options.pace.name_of("latency-spin");
+    report::publish(&options.pace.report, &machine, &name, &[table(&series)], &notes, &json!(results))?;
+    broken.outcome()
 }
 
 fn measure(contender: &Contender, client: Client, wrk: &Wrk, options: &Options) -> Result<Sample, Failure> {
-    let server = contender.start(&options.cores.server_core.to_string())?;
+    let server = contender.start(&options.pace.cores.server_core.to_string())?;
     request::check(server.address)?;
     let before = proc::cpu_time(server.child.pid())?;
     let (answers, p50_us, p99_us) = match client {
         Client::Wrk => {
             let load = Load { connections: 1, depth: 1 };
-            let outcome = wrk.drive(server.address, load, options.seconds)?;
+            let outcome = wrk.drive(server.address, load, options.pace.seconds())?;
             (outcome.answers, outcome.p50_us as f64, outcome.p99_us as f64)
         }
         Client::Spinning => {
-            let nanos = spin(server.address, options.cores.client_core, options.seconds)?;
+            let nanos = spin(server.address, options.pace.cores.client_core, options.pace.seconds())?;
             let at = |percent| f64::from(percentile(&nanos, percent)) / 1e3;
             (nanos.len() as u64, at(50.0), at(99.0))
         }
@@ -183,35 +153,33 @@ fn table(all: &[Series]) -> Table {
     let mut table =
         Table::new(&["contender", "client", "p50 µs", "[min..max]", "× without", "p99 µs", "CPU µs/req"]);
     for one in all {
-        let show = |spread: Option<Spread>, digits: usize| {
-            spread.map_or("–".into(), |spread| format!("{:.digits$}", spread.median))
-        };
-        let p50 = Spread::of(one.each(|sample| sample.p50_us));
+        let (contender, client) = one.who;
+        let p50 = one.spread(|sample| sample.p50_us);
         table.row(vec![
-            one.contender.name.into(),
-            one.client.name().into(),
-            show(p50, 1),
-            p50.map_or("–".into(), |p50| format!("[{:.1}..{:.1}]", p50.min, p50.max)),
-            show(over_baseline(one, all), 2),
-            show(Spread::of(one.each(|sample| sample.p99_us)), 1),
-            show(Spread::of(one.each(|sample| sample.cpu_us)), 2),
+            contender.name.into(),
+            client.name().into(),
+            median(p50, 1),
+            ends(p50, 1),
+            median(over_baseline(one, all), 2),
+            median(one.spread(|sample| sample.p99_us), 1),
+            median(one.spread(|sample| sample.cpu_us), 2),
         ]);
     }
     table
 }
 
 fn over_baseline(one: &Series, all: &[Series]) -> Option<Spread> {
-    let p50 = |sample: &Sample| sample.p50_us;
-    let other = all.iter().find(|each| each.contender.name == BASELINE && each.client == one.client)?;
-    Spread::of_ratios(&one.each(p50), &other.each(p50))
+    let other = all.iter().find(|each| each.who.0.name == BASELINE && each.who.1 == one.who.1)?;
+    one.over(other, |sample| sample.p50_us)
 }
 
 fn json(one: &Series, all: &[Series], options: &Options) -> serde_json::Value {
-    let spread = |value: fn(&Sample) -> f64| Spread::of(one.each(value)).map(Spread::json);
+    let spread = |value: fn(&Sample) -> f64| one.spread(value).map(Spread::json);
+    let (contender, client) = one.who;
     json!({
-        "contender": one.contender.name,
-        "command": one.contender.command(&options.cores.server_core.to_string()),
-        "client": one.client.name(),
+        "contender": contender.name,
+        "command": contender.command(&options.pace.cores.server_core.to_string()),
+        "client": client.name(),
         "p50_us": spread(|sample| sample.p50_us),
         "p50_over_baseline": over_baseline(one, all).map(Spread::json),
         "p99_us": spread(|sample| sample.p99_us),

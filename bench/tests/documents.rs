@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Options that belong to others: cargo, curl, and our own `bench`.
-const FOREIGN: [&str; 10] = [
+const FOREIGN: [&str; 15] = [
     "--release",
     "--workspace",
     "--example",
@@ -16,6 +16,11 @@ const FOREIGN: [&str; 10] = [
     "--quick",
     "--rounds",
     "--seconds",
+    "--only",
+    "--cpu",
+    "--latency",
+    "--unix",
+    "--memory",
 ];
 
 #[test]

@@ -1,17 +1,20 @@
-//! The floor: bare loops that answer fixed bytes without reading what they are asked.
+//! The floors: bare loops that answer fixed bytes without reading what they are asked, or forward what comes.
 //!
 //! In: connections, and requests of one known length. Out: as many fixed answers as requests arrived, found by
 //! counting bytes. No parsing, no limits, no deadlines: what is left is what the kernel costs, and whatever a
-//! real server costs above it is the server's own doing.
+//! real server costs above it is the server's own doing. The floor of proxies is in `forward`.
 
 mod epoll;
+mod forward;
 mod ring;
+mod uring;
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener};
 use std::ops::Range;
 
 use clap::{Args, ValueEnum};
+use net::address::Address;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::failure::Failure;
@@ -45,6 +48,9 @@ pub(crate) struct Options {
     /// Core to pin the one thread to
     #[arg(long, default_value_t = 0)]
     core: usize,
+    /// Forward to this address (IP:PORT or unix:/PATH) instead of answering
+    #[arg(long, value_name = "ADDR", conflicts_with_all = ["request_bytes", "answer_bytes"])]
+    forward_to: Option<Address>,
     /// Length of one request: an answer is owed for each that many bytes
     #[arg(long, default_value_t = REQUEST.len(), value_parser = at_least_one)]
     request_bytes: usize,
@@ -60,10 +66,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     }
     let listener = listen(options.listen)
         .map_err(|error| Failure::setup(format!("cannot listen on {}: {error}", options.listen)))?;
-    let plan = Plan::new(options.request_bytes, options.answer_bytes.unwrap_or(0));
-
     println!("listening on {}", listener.local_addr()?);
     std::io::stdout().flush()?;
+    if let Some(backend) = &options.forward_to {
+        return Ok(forward::serve(options.which, &listener, backend)?);
+    }
+    let plan = Plan::new(options.request_bytes, options.answer_bytes.unwrap_or(0));
     match options.which {
         Loop::Ring => ring::serve(&listener, &plan)?,
         Loop::Epoll => epoll::serve(&listener, &plan)?,
