@@ -76,6 +76,20 @@ fn a_finished_side_has_its_output_and_no_more() {
 }
 
 #[test]
+fn each_event_is_a_turn_of_its_own() {
+    let (mut hand, mut out) = (Hand::hold(Relay::default()), Vec::new());
+    let front = hand.open();
+    let back = hand.connects()[0].0;
+    hand.connected(back);
+    hand.feed(front, b"a", &mut out);
+    hand.eof(front, &mut out);
+    hand.mail((), front, &mut out);
+    hand.pass(Time(1), UnixSeconds(0), front, &mut out);
+    hand.end(back, End::Reset);
+    assert_eq!(hand.program.turns, 7);
+}
+
+#[test]
 fn time_is_what_the_hand_says() {
     let mut hand = Hand::hold(Relay::default());
     let front = hand.open();
@@ -93,6 +107,7 @@ struct Relay {
     others: HashMap<Token, Token>,
     opened: Vec<Opened>,
     ends: Vec<End>,
+    turns: usize,
 }
 
 impl Program for Relay {
@@ -134,4 +149,8 @@ impl Program for Relay {
     }
 
     fn on_mail(&mut self, (): (), _io: &mut Io) {}
+
+    fn on_turn(&mut self, _io: &mut Io) {
+        self.turns += 1;
+    }
 }

@@ -69,7 +69,11 @@ impl Health {
             (Stage::Ejected { by: Cause::Connect, .. }, Run::Good(n)) if n >= numbers.rise => {
                 self.prove(0, format!("{} found it there: {said}", in_a_row(n, "check")), rules, now)
             }
-            (Stage::Probation { .. }, Run::Good(_)) => self.succeed(rules, now),
+            // Where no request comes, checks have to do; between requests they are no proof.
+            (Stage::Probation { .. }, Run::Good(n)) if n >= rules.recovery.probation => {
+                let why = format!("{} passed, and no request came: {said}", in_a_row(n, "check"));
+                self.rise(&why, rules.recovery.slow_start, now)
+            }
             (Stage::Down, Run::Good(n)) if n >= numbers.rise => {
                 self.rise(&format!("{} passed: {said}", in_a_row(n, "check")), rules.recovery.slow_start, now)
             }
@@ -206,13 +210,14 @@ impl Health {
         self.go(Stage::Probation { successes: 0, stragglers }, why, now)
     }
 
-    /// One more request on probation, or check, was good.
+    /// One more request on probation was good.
     fn succeed(&mut self, rules: &Rules<'_>, now: Time) -> Option<State> {
         let Stage::Probation { successes, .. } = &mut self.stage else { return None };
         *successes += 1;
         let n = *successes;
+        self.run = Run::None;
         let is_proved = n >= rules.recovery.probation;
-        let why = || format!("{} succeeded on probation", in_a_row(n, "try"));
+        let why = || format!("{} succeeded on probation", in_a_row(n, "request"));
         is_proved.then(why).and_then(|why| self.rise(&why, rules.recovery.slow_start, now))
     }
 
@@ -238,7 +243,6 @@ impl Health {
 fn in_a_row(n: u32, what: &str) -> String {
     match n {
         0 | 1 => format!("a {what}"),
-        n if what == "try" => format!("{n} tries in a row"),
         n => format!("{n} {what}s in a row"),
     }
 }

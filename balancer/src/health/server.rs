@@ -16,7 +16,7 @@ pub struct Health {
     pub(super) admin: Admin,
     pub(super) since: Time,
     pub(super) why: String,
-    /// Of checks, since the state began.
+    /// Of checks, since the state began (on probation also: since a request was good).
     pub(super) run: Run,
     /// Ejections in a row; less by one for each `ejection` of time in `Up`.
     pub(super) ejections: u32,

@@ -152,7 +152,9 @@ mod tests {
         let order = |now: u64| {
             let mut turns = Turns { now, ..Turns::default() };
             let mut chance = Xoshiro256PlusPlus::seed_from_u64(7);
-            (0..100).map(|_| turns.next(servers, &mut chance).unwrap()).collect::<Vec<_>>()
+            let order: Vec<_> = (0..100).map(|_| turns.next(servers, &mut chance).unwrap()).collect();
+            assert!(turns.now < TIME_MAX);
+            order
         };
         let period = PERIOD / u64::from(WEIGHT_ONE);
         assert_eq!(order(0), order(TIME_MAX - 3 * period));

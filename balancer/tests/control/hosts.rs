@@ -87,11 +87,11 @@ pub(crate) struct Lane {
 impl Lane {
     /// The names of the servers to which idle connections were to be closed.
     pub(crate) fn closed(&self) -> Vec<&str> {
-        let name = |mail| match mail {
-            &proxy::Mail::CloseIdle(ref server) => Some(&*server.name),
+        let close = self.mails.iter().filter_map(|mail| match mail {
+            proxy::Mail::CloseIdle(server) => Some(&*server.name),
             _ => None,
-        };
-        self.mails.iter().filter_map(name).collect()
+        });
+        close.collect()
     }
 
     /// The generations of the fleets that it was given.

@@ -58,12 +58,8 @@ fn after_any_storm_whoever_answers_is_up_and_whoever_does_not_is_down() {
             assert_work_is_with_those_that_have_it(&scene, seed);
         }
         scene.world.set_faults(Faults::calm());
-        for n in 0..6 {
-            let answers = alive[n];
-            if answers {
-                scene.set_manners(n, OK);
-            }
-        }
+        let answering = (0..6).filter(|&n| alive[n]);
+        answering.for_each(|n| scene.set_manners(n, OK));
         // Longer than the longest connect that fell silent, the longest ejection and the slow start behind it.
         assert_eq!(scene.world.run_for(Duration::from_secs(700)), End::TimeUp, "seed {seed}");
         let expected = alive.map(|alive| if alive { Up } else { Down });

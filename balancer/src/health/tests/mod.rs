@@ -130,6 +130,15 @@ fn a_check_that_fails_takes_a_server_in_doubt_down_at_once() {
 }
 
 #[test]
+fn on_probation_checks_prove_something_only_where_no_request_comes() {
+    let out = [(Told(Broke), Ejected), (At(10), Probation)];
+    tell(&[&out[..], &[(Good, Probation), (Good, Rising)]].concat());
+    let between = [(Good, Probation), (Told(Answered(200)), Probation), (Good, Probation)];
+    tell(&[&out[..], &between, &[(Good, Rising)]].concat());
+    tell(&[&out[..], &between, &[(Told(Answered(200)), Rising)]].concat());
+}
+
+#[test]
 fn errors_that_the_operator_does_not_count_eject_nobody() {
     let mut pool = pool_of(2);
     let passive = Passive { errors_5xx: 0, ..passive() };

@@ -61,6 +61,15 @@ fn a_weight_that_falls_counts_with_the_next_pick() {
 }
 
 #[test]
+fn a_weight_that_falls_counts_from_the_next_turn_on() {
+    let loads = pool(200, |n| if n == 100 { 250 } else { 1 }, u32::MAX);
+    let mut picker = Picker::new(Balance::Adaptive, 1);
+    counts(&mut picker, &loads, 1);
+    loads[100].set_weight(WEIGHT_ONE);
+    assert!(counts(&mut picker, &loads, 40)[100] <= 2);
+}
+
+#[test]
 fn a_retry_elsewhere_follows_weights_and_forgets_nobody() {
     let loads = pool(200, |n| [1_000, 1, 3].get(n).copied().unwrap_or(2), u32::MAX);
     let mut picker = Picker::new(Balance::Random, 5);

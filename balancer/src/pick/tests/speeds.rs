@@ -87,3 +87,24 @@ fn a_server_that_was_slow_once_gets_to_show_that_it_is_fast_again() {
     assert!(loads[4].latency_us() < 12_000, "{}", loads[4].latency_us());
     assert!(counts[4] > 200, "{counts:?}");
 }
+
+#[test]
+fn lanes_do_not_rush_to_the_server_that_was_fast_a_moment_ago() {
+    // Each server finishes a request a millisecond, and three quarters as many come.
+    let loads = pool(8, |_| 1, u32::MAX);
+    let mut lanes: Vec<Picker> = (0..6).map(|lane| Picker::new(Balance::HotCold, lane)).collect();
+    let mut queues = vec![std::collections::VecDeque::new(); 8];
+    for now in 0..5_000 {
+        for lane in &mut lanes {
+            queues[lane.pick(&loads, &[]).unwrap()].push_back(now);
+        }
+        for (queue, load) in queues.iter_mut().zip(&loads) {
+            if let Some(came) = queue.pop_front() {
+                load.took(Duration::from_millis(now - came + 1));
+                load.leave();
+            }
+        }
+        let longest = queues.iter().map(|queue| queue.len()).max().unwrap();
+        assert!(longest <= 4, "{longest} wait at one server after {now} ms");
+    }
+}

@@ -351,18 +351,16 @@ impl<P: Program> Lane<'_, P> {
         conn.connecting = None;
         match completion.result {
             _ if !self.io.is_live(token) => self.stats.late_completions.one(),
-            Ok(_) => self.connected(token),
+            Ok(_) => {
+                self.stats.connects.one();
+                if self.io.connected(token) {
+                    self.program.on_open(token, Opened::Connected, &mut self.io);
+                }
+                self.io.touch(token);
+            }
             Err(error) => self.end(token, End::ConnectFailed(error)),
         }
         self.forget_if_done(token);
-    }
-
-    fn connected(&mut self, token: Token) {
-        self.stats.connects.one();
-        if self.io.connected(token) {
-            self.program.on_open(token, Opened::Connected, &mut self.io);
-        }
-        self.io.touch(token);
     }
 
     /// Makes the kernel's side match what the program left in `Io`.
@@ -522,17 +520,17 @@ impl<P: Program> Lane<'_, P> {
         let started = listen::socket_for(&to).and_then(|(socket, at)| match to {
             Address::Tcp(_) => Ok((socket, Some(at))),
             // Done or refused at once. The ring would make one that a full backlog refuses wait for room
-            // instead, on a thread of the kernel's.
+            // instead, on a thread of the kernel's. That it is done comes round as from the ring.
             Address::Unix(_) => socket.connect(&at).map(|()| (socket, None)),
         });
         match started {
             Ok((socket, at)) => {
                 self.insert(token, socket.into());
-                match (conn(&mut self.conns, token), at) {
-                    (Some(conn), Some(at)) => {
-                        conn.connecting = Some(self.ring.connect(token, conn.fd.as_fd(), at, self.stats));
-                    }
-                    _ => self.connected(token),
+                if let Some(conn) = conn(&mut self.conns, token) {
+                    conn.connecting = Some(match at {
+                        Some(at) => self.ring.connect(token, conn.fd.as_fd(), at, self.stats),
+                        None => self.ring.connected(token, self.stats),
+                    });
                 }
             }
             Err(error) => {

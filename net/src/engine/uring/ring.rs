@@ -126,6 +126,12 @@ impl Ring {
         self.push(Op { kind: Kind::Connect, token: Some(token), owned: Owned::Address(to) }, entry, stats)
     }
 
+    /// Completes as a connect that succeeded.
+    pub(super) fn connected(&mut self, token: Token, stats: &EngineStats) -> OpId {
+        let op = Op { kind: Kind::Connect, token: Some(token), owned: Owned::Nothing };
+        self.push(op, opcode::Nop::new().build(), stats)
+    }
+
     /// Receives into lent buffers, again and again.
     pub(super) fn receive(&mut self, token: Token, fd: BorrowedFd<'_>, stats: &EngineStats) -> OpId {
         let entry = opcode::RecvMulti::new(Fd(fd.as_raw_fd()), GROUP).build();
