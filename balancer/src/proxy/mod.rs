@@ -306,6 +306,8 @@ fn message_limits(config: &Config) -> Limits {
         target_bytes_max: front.head_bytes_max,
         fields_max: front.fields_max,
         body_bytes_max: front.body_bytes_max,
+        // Extensions are read to be dropped; a body without a bound may have some at each of its chunks.
+        chunk_extension_bytes_max: usize::MAX,
         ..Limits::default()
     }
 }

@@ -7,7 +7,7 @@ use super::answers::Own;
 use super::front::{Coming, Exchange, Front, HELD_BYTES_MAX, Kept, Passing, Stage};
 use super::{Lane, Proxy, get, is_attached, up};
 use crate::fleet::Fault;
-use crate::forward::{Client, Onward};
+use crate::forward::{Client, Onward, last_chunk};
 use net::engine::{Close, Io, Token};
 use net::http1::{Fields, Framing, Head, Heads, Phase, Refusal, RequestEvent, write};
 
@@ -205,7 +205,7 @@ impl Lane {
     fn pass_end(&mut self, exchange: &mut Exchange, trailers: Fields<'_>, io: &mut Io) {
         exchange.coming = Coming::Complete;
         if exchange.onward.framing == Framing::Chunked {
-            self.pass(exchange, io, |out| write::last_chunk(out, trailers));
+            self.pass(exchange, io, |out| last_chunk(out, trailers));
         }
         self.limit_response(exchange, io);
     }

@@ -4,7 +4,7 @@ use super::back::{Back, Serving};
 use super::front::{Coming, Front, Passing};
 use super::{Lane, Proxy, get};
 use crate::fleet::Outcome;
-use crate::forward::{Asker, Framed};
+use crate::forward::{Asker, Framed, last_chunk};
 use net::engine::{Close, Io, Token};
 use net::http1::{Ended, Fields, ResponseEvent, ResponseHead, ResponseHeads, write};
 use std::time::Duration;
@@ -200,7 +200,7 @@ impl Lane {
     /// The end of the response's content.
     fn end_response(&mut self, front: &mut Front, trailers: Fields<'_>, io: &mut Io) {
         if front.exchange.framed == Framed::Chunked {
-            write::last_chunk(io.out(front.token), trailers);
+            last_chunk(io.out(front.token), trailers);
         }
     }
 
