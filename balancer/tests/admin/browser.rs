@@ -84,13 +84,10 @@ fn without(page: &str, name: &str) -> String {
 }
 
 impl Shown {
-    /// The text of the page: no markup, blanks as they fall.
+    /// What was to be seen, as the watching script wrote it down; blanks and lines as they fall.
     pub(crate) fn text(&self) -> String {
-        let mut text = String::new();
-        for part in self.page.split('<') {
-            text += part.split_once('>').map_or(part, |(_, text)| text);
-            text.push(' ');
-        }
+        let seen = self.page.split("<pre id=\"seen\"").nth(1).and_then(|rest| rest.split_once('>'));
+        let text = seen.and_then(|(_, rest)| rest.split("</pre>").next()).expect("somebody watched");
         let text =
             text.replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", " ").replace("&amp;", "&");
         text.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -79,6 +79,8 @@ fn a_name_in_doubt_changes_nothing_and_is_the_users_to_mend() {
         ),
         ("web/z", "there is no server `web/z`: there is web/a"),
         ("we", "there is no server `we`"),
+        ("unix:/run/api", "there is no server `unix:/run/api`"),
+        ("/a", "there is no server `/a`"),
     ] {
         let failure = ask(&served.admin(), &set(name, Admin::Drain)).unwrap_err();
         assert!(failure.to_string().starts_with(said), "{failure}");
@@ -145,6 +147,25 @@ fn what_is_no_balancer_is_said_to_be_none() {
         assert!(matches!(failure, ClientFailure::Foreign(..)), "{answer}: {failure}");
         assert_eq!(failure.exit_code(), 1);
     }
+}
+
+#[test]
+fn an_answer_without_an_end_is_not_waited_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin = Address::Tcp(listener.local_addr().unwrap());
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let mut chunk = b"100000\r\n".to_vec();
+        chunk.resize(8 + 0x100000, b'x');
+        chunk.extend_from_slice(b"\r\n");
+        // It ends when the client has left.
+        (0..64).take_while(|_| stream.write_all(&chunk).is_ok()).count()
+    });
+    let failure = ask(&admin, &set("b", Admin::Drain)).unwrap_err();
+    assert!(failure.to_string().contains("too large"), "{failure}");
+    assert!(server.join().unwrap() < 64, "the client left");
 }
 
 #[test]

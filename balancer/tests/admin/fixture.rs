@@ -9,6 +9,7 @@ use balancer::fleet::{Fault, Fleet};
 use net::address::Address;
 use net::http1::{Heads, Limits, ServerConn, Status, Step};
 use net::time::{Time, UnixSeconds};
+use std::cell::RefCell;
 use std::time::Duration;
 
 /// When the made-up process began, on the wall clock.
@@ -28,7 +29,9 @@ pub(crate) struct World {
     pub(crate) is_draining: bool,
     pub(crate) reload_error: Option<String>,
     pub(crate) uptime: Duration,
-    pub(crate) admin: Admin,
+    /// Seconds by which the wall clock was set forward.
+    pub(crate) wall_set: u64,
+    admin: RefCell<Admin>,
     /// What was handed on.
     pub(crate) obeyed: Vec<Command>,
     /// What whoever obeys says.
@@ -84,7 +87,8 @@ impl World {
             is_draining: false,
             reload_error: None,
             uptime: Duration::ZERO,
-            admin: Admin::new("epoll", (0..LANES).map(|lane| lane + 2).collect()),
+            wall_set: 0,
+            admin: RefCell::new(Admin::new("epoll", (0..LANES).map(|lane| lane + 2).collect())),
             obeyed: Vec::new(),
             says: Ok("done".to_owned()),
         }
@@ -182,27 +186,21 @@ impl World {
         STARTED + self.uptime
     }
 
-    fn view<'w>(
-        fleet: &'w Fleet,
-        servers: &'w [Vec<ServerView>],
-        rest: (&'w [bool], Duration, bool, Option<&'w str>),
-    ) -> View<'w> {
-        let (is_failing_open, uptime, is_draining, reload_error) = rest;
+    fn view(&self) -> View<'_> {
         View {
-            fleet,
-            servers,
-            is_failing_open,
-            now: STARTED + uptime,
-            wall: UnixSeconds(BEGAN + uptime.as_secs()),
+            fleet: &self.fleet,
+            servers: &self.servers,
+            is_failing_open: &self.is_failing_open,
+            now: self.now(),
+            wall: UnixSeconds(BEGAN + self.uptime.as_secs() + self.wall_set),
             started: STARTED,
-            is_draining,
-            reload_error,
+            is_draining: self.is_draining,
+            reload_error: self.reload_error.as_deref(),
         }
     }
 
     pub(crate) fn sample(&mut self) {
-        let rest = (&self.is_failing_open[..], self.uptime, self.is_draining, self.reload_error.as_deref());
-        self.admin.sample(&World::view(&self.fleet, &self.servers, rest));
+        self.admin.borrow_mut().sample(&self.view());
     }
 
     /// What comes back for the bytes of a request.
@@ -212,14 +210,14 @@ impl World {
         let Ok(Step::Request { request, .. }) = conn.next(bytes.as_bytes(), &mut heads) else {
             panic!("no request: {bytes}")
         };
-        let rest = (&self.is_failing_open[..], self.uptime, self.is_draining, self.reload_error.as_deref());
-        let view = World::view(&self.fleet, &self.servers, rest);
-        let (obeyed, says) = (&mut self.obeyed, &self.says);
+        let mut obeyed = Vec::new();
         let mut obey = |command: Command| {
             obeyed.push(command);
-            says.clone()
+            self.says.clone()
         };
-        self.admin.answer(&request, &view, &mut obey)
+        let answer = self.admin.borrow_mut().answer(&request, &self.view(), &mut obey);
+        self.obeyed.append(&mut obeyed);
+        answer
     }
 
     /// GET, as a tool does.

@@ -44,16 +44,19 @@ fn a_column_has_what_came_since_the_last_sample() {
     world.servers[0][0].failures = failures;
     answer(&world, 1, Duration::from_micros(3));
     pass(&mut world, 5);
+    world.servers[0][0].state = State::Up;
+    pass(&mut world, 5);
     let whole = world.json("/status.json");
     // 1,500 µs is in the octave that ends at 2^11 µs, 5,000 µs two above it, 3 µs in the one that ends at 2^2.
     let expected = vec![
         json!({"from": 11, "counts": [3, 0, 2], "failed": 4}),
         json!({}),
         json!({"from": 2, "counts": [1], "falls": 2, "state": "ejected"}),
+        json!({}),
     ];
     assert_eq!(columns(&whole, 0, 0), (1, expected));
-    assert_eq!(columns(&whole, 0, 1), (1, vec![json!({}); 3]));
-    assert_eq!(whole["history"], json!({"column_seconds": 5, "columns_max": 120, "next": 4}));
+    assert_eq!(columns(&whole, 0, 1), (1, vec![json!({}); 4]));
+    assert_eq!(whole["history"], json!({"column_seconds": 5, "columns_max": 120, "next": 5}));
 }
 
 #[test]

@@ -76,10 +76,16 @@ fn a_browser_shows_every_server_and_takes_no_word_for_markup() {
         "ejected for 40 s: 5 failures in a row: connection refused; tried again in 20 s",
         "unix:/run/api.sock",
         "no errors",
+        "up for 10 min a",
+        "rising for 9 s b",
+        "down for 3 min 5 s c",
+        "ejected drain for 40 s d",
+        "probation just now e",
         "status 200",
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
+    assert!(!text.contains("Failing open") && !text.contains("Only servers that need"), "{text}");
     assert_eq!(shown.page.matches("<tbody").count(), 7);
     // Seven maps, of which five have answers, and three of those a moment at which their server was taken out.
     assert_eq!(shown.page.matches("role=\"img\"").count(), 7);

@@ -111,10 +111,10 @@ fn answer(mut stream: impl Read + Write, world: &Mutex<World>, before: Before, s
             _ => world.ask(&text),
         };
         match stage {
-            Stage::Alone => {}
+            Stage::Alone => act(&mut answer, ""),
             Stage::Acted(script) => act(&mut answer, script),
             Stage::Framed(_) => {
-                answer.fields.retain(|(name, _)| !name.starts_with("x-frame") && !name.contains("policy"))
+                answer.fields.retain(|(name, _)| !name.starts_with("x-frame") && !name.contains("policy"));
             }
         }
         let fields: Vec<(&str, &str)> =
@@ -134,19 +134,23 @@ fn answer(mut stream: impl Read + Write, world: &Mutex<World>, before: Before, s
     }
 }
 
-/// Puts the script where the page's policy lets it run.
+/// Writes down what is to be seen: neither markup nor what is hidden.
+const WATCH: &str = "{ const seen = document.createElement('pre'); seen.id = 'seen'; seen.hidden = true; \
+    document.body.append(seen); setInterval(() => (seen.textContent = document.body.innerText), 100); }";
+
+/// Puts the script where the page's policy lets it run, and the one that watches.
 fn act(answer: &mut Answer, script: &str) {
     if let Some(policy) = field(answer, "content-security-policy") {
         let nonce = policy.split("'nonce-").nth(1).and_then(|rest| rest.split('\'').next()).expect("a nonce");
-        let more = format!("<script nonce=\"{nonce}\">{script}</script>");
+        let more = format!("<script nonce=\"{nonce}\">{WATCH}{script}</script>");
         answer.body.extend_from_slice(more.as_bytes());
     }
 }
 
 fn frame(width: u32) -> Answer {
     let body = format!(
-        "<!doctype html><iframe id=f src=/ style='border:0;width:{width}px;height:900px'></iframe><pre id=t></pre><script>\
-         setTimeout(() => {{ const e = f.contentDocument.documentElement; t.textContent = e.innerText; \
+        "<!doctype html><iframe id=f src=/ style='border:0;width:{width}px;height:900px'></iframe><pre id=seen></pre><script>\
+         setTimeout(() => {{ const e = f.contentDocument.documentElement; seen.textContent = e.innerText; \
          document.body.dataset.scrolls = e.scrollWidth; \
          document.body.dataset.head = f.contentWindow.getComputedStyle(e.querySelector('thead')).display; document.body.dataset.window = f.contentWindow.innerWidth; }}, 1500)</script>"
     );

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// For a connection. Beyond, packets are thrown away: a firewall, or a host that is gone.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
-/// A server takes some 700 bytes in the list: this is for ten thousand.
+/// A server takes some 500 bytes in the list: this is for sixteen thousand.
 const BODY_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// What is sent.
