@@ -101,13 +101,34 @@ fn what_is_wrong_is_one_line() {
             "invalid value '257' for '<WEIGHT>': write a number from 0 to 256, or configured",
         ),
         (
-            &["drain", "web/"],
-            "invalid value 'web/' for '<SERVER>': write POOL/NAME, or the NAME of a server in the pool `default`",
+            &["drain", ""],
+            "invalid value '' for '<SERVER>': write POOL/NAME, or the NAME of a server that only one pool has",
         ),
         (&["reload", "--admin=none"], "--admin none: a balancer without an admin address can't be asked"),
     ] {
         let error = read(args).unwrap_err();
         assert_eq!((one_line(&error).as_str(), error.exit_code()), (line, 2), "{args:?}");
+    }
+}
+
+#[test]
+fn no_flag_of_one_pool_goes_with_a_file() {
+    let file = Scratch::new("goes", "[pools.a]\nservers = [\"127.0.0.1:1\"]");
+    for flag in [
+        "--listen=127.0.0.1:1",
+        "--server=127.0.0.1:1",
+        "--balance=random",
+        "--health-check=/",
+        "--check-interval=1s",
+        "--accept-proxy",
+        "--trusted-proxy=::1",
+    ] {
+        let error = one_line(&read(&[&file.flag(), flag]).unwrap_err());
+        let name = flag.split('=').next().unwrap();
+        assert!(error.starts_with(&format!("{name} and --config exclude each other")), "{error}");
+    }
+    for flag in ["--admin=none", "--cores=0", "--engine=auto", "--busy-poll=1ms", "--log=debug"] {
+        serve(&[&file.flag(), flag]);
     }
 }
 

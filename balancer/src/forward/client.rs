@@ -200,3 +200,25 @@ pub(super) fn forwarded_host(out: &mut Vec<u8>, host: &[u8]) {
     }
     out.push(b';');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::forwarded_host;
+
+    #[test]
+    fn a_host_that_is_no_token_is_quoted() {
+        for (host, written) in [
+            ("", ""),
+            ("a.example", "host=a.example;"),
+            ("a_b~!$&'*+", "host=a_b~!$&'*+;"),
+            ("a.example:80", "host=\"a.example:80\";"),
+            ("[::1]", "host=\"[::1]\";"),
+            ("a;for=b", "host=\"a;for=b\";"),
+            ("a\"b\\c", "host=\"a\\\"b\\\\c\";"),
+        ] {
+            let mut out = Vec::new();
+            forwarded_host(&mut out, host.as_bytes());
+            assert_eq!(String::from_utf8_lossy(&out), written, "{host}");
+        }
+    }
+}

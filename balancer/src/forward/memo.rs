@@ -115,6 +115,15 @@ mod tests {
     }
 
     #[test]
+    fn one_head_of_many_askers_is_not_mixed_up() {
+        let mut memo = Memo::new();
+        for key in 0..10_000 {
+            let place = memo.find(key, b"GET / HTTP/1.1").unwrap_err();
+            memo.learn(place, key, b"GET / HTTP/1.1", &key.to_le_bytes(), key);
+        }
+    }
+
+    #[test]
     fn what_is_long_is_not_remembered_and_pushes_nothing_out() {
         let mut memo = Memo::new();
         for (raw, written) in [(BYTES_MAX, 0), (0, BYTES_MAX)] {

@@ -252,8 +252,7 @@ impl Forwarder {
             }
             Err(place) => {
                 let (onward, written) =
-                    request::write(head, raw, client, &self.rules, &mut self.lines, &mut self.ids, out)
-                        .inspect_err(|_| out.truncate(start))?;
+                    request::write(head, raw, client, &self.rules, &mut self.lines, &mut self.ids, out)?;
                 match written {
                     Written::Shared => self.requests.learn(place, key, raw, &out[start..], onward),
                     Written::Whole { id } => return Ok(onward.with_id(id.start, id.len())),

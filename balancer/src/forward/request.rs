@@ -67,7 +67,7 @@ pub(super) struct Seen<'r> {
     max_forwards: &'r [u8],
 }
 
-/// Appends `head` as the server gets it.
+/// Appends `head` as the server gets it. Whatever refuses it does so before the first byte.
 pub(super) fn write(
     head: &Head<'_>,
     raw: &[u8],
@@ -82,7 +82,7 @@ pub(super) fn write(
     }
     let seen = look(lines.find(raw), &rules.via)?;
     let forwards_left = forwards_left(head.method, &seen)?;
-    if !rules.via.is_empty() && seen.passes > PASSES_MAX {
+    if seen.passes > PASSES_MAX {
         return Err(NotPassedOn::Loop);
     }
     let host = head.authority().unwrap_or_default();
@@ -196,7 +196,7 @@ fn look<'r>(lines: Lines<'r>, via: &str) -> Result<Seen<'r>, NotPassedOn> {
     })
 }
 
-/// Was this member of `Via` written by `name`? `1.1 name (comment)`, `HTTP/1.1 name`.
+/// Was this member of `Via` written by `name`? `1.1 name (comment)`, `HTTP/1.1 name`. Nobody has no name.
 fn is_by(member: &[u8], name: &str) -> bool {
     let mut words = member.split(|&b| matches!(b, b' ' | b'\t')).filter(|word| !word.is_empty());
     words.nth(1).is_some_and(|by| by.eq_ignore_ascii_case(name.as_bytes()))

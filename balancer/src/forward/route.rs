@@ -317,6 +317,7 @@ mod tests {
             "/api/a..",
             "/api/%2ea",
             "/api/;..",
+            "/api/%61;..",
             "/api/%2e%2e%2e",
             "/api/a%2f.b",
         ] {

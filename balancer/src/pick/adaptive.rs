@@ -46,8 +46,8 @@ const FAILURE: f64 = 10.0;
 /// With so many requests behind it, a sample counts half.
 const FEW: f64 = 8.0;
 
-/// Errors are not believed to be larger: there are servers with nothing and servers with thousands in flight.
-const ERROR_MAX: f64 = 3.0;
+/// Fewer requests in flight than this, on average, are as good as none.
+const IDLE: f64 = 0.01;
 
 /// What happened at one server since the last step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,7 +97,11 @@ impl Adaptive {
         let known = loads.iter().flatten().count().max(1) as f64;
         let aim = loads.iter().flatten().sum::<f64>() / known;
         for (server, sample) in samples.iter().enumerate() {
-            let error = loads[server].map_or(0.0, |load| beyond_band(load - aim));
+            let Some(load) = loads[server] else {
+                (self.errors[server], self.steps[server]) = (0.0, 0.0);
+                continue;
+            };
+            let error = beyond_band(load - aim);
             let change = error - self.errors[server];
             let step = -(GAIN * error + GAIN_OF_CHANGE * change) * sample.weight_of_evidence();
             self.steps[server] = step.clamp(STEP_DOWN, STEP_UP);
@@ -128,8 +132,8 @@ impl Sample {
         let average = self.latency_sum.as_secs_f64() / seconds;
         let in_flight = 0.75 * average + 0.25 * f64::from(self.in_flight);
         let failed = self.failures.min(self.completed) as f64 / self.completed.max(1) as f64;
-        let load = in_flight * (1.0 + FAILURE * failed) / f64::from(self.weight_configured);
-        Some(load.max(f64::MIN_POSITIVE).ln())
+        let load = in_flight.max(IDLE) * (1.0 + FAILURE * failed) / f64::from(self.weight_configured);
+        Some(load.ln())
     }
 
     fn requests(&self) -> f64 {
@@ -143,5 +147,5 @@ impl Sample {
 }
 
 fn beyond_band(error: f64) -> f64 {
-    (error.abs() - BAND).clamp(0.0, ERROR_MAX).copysign(error)
+    (error.abs() - BAND).max(0.0).copysign(error)
 }

@@ -44,9 +44,11 @@ const EXPLORED: u64 = 32;
 #[derive(Debug, Default)]
 pub(super) struct HotCold {
     seen: Seen,
-    /// The server that is the next sample, of a small pool: one after the other, or chance would decide which
-    /// are hot.
+    /// The last sample of a small pool.
     sampled: usize,
+    /// Servers with weight, in the round of samples before this one, and in this one so far.
+    working: usize,
+    counted: usize,
     /// For large pools.
     weights: Weights,
 }
@@ -58,18 +60,30 @@ impl HotCold {
         let Servers { loads, .. } = servers;
         let server = if loads.len() <= SCAN_MAX {
             if luck.one_in(SAMPLED) {
-                self.sampled = servers.after(self.sampled);
-                self.seen.push(&loads[self.sampled], threshold_of(loads.len()));
+                self.sample_next(servers);
             }
             self.of(servers, luck, loads.iter().map(|load| &**load).enumerate())
         } else {
             let some: [usize; CANDIDATES] = self.weights.some(servers, chance)?;
-            if luck.one_in(SAMPLED) {
-                self.seen.push(&loads[some[0]], THRESHOLD);
+            if luck.one_in(SAMPLED) && loads[some[0]].weight() > 0 {
+                self.seen.push(share(&loads[some[0]]), THRESHOLD);
             }
             self.of(servers, luck, some.iter().map(|&server| (server, &*loads[server])))
         }?;
         loads[server].enter().then_some(server)
+    }
+
+    /// One server after the other, or chance would decide which are hot.
+    fn sample_next(&mut self, servers: Servers) {
+        self.sampled = servers.after(self.sampled);
+        if self.sampled == 0 {
+            self.working = std::mem::take(&mut self.counted);
+        }
+        let load = &servers.loads[self.sampled];
+        if load.weight() > 0 {
+            self.counted += 1;
+            self.seen.push(share(load), threshold_of(self.working));
+        }
     }
 
     fn of<'a>(&self, servers: Servers, luck: Luck, from: impl Candidates<'a>) -> Option<usize> {
@@ -192,11 +206,7 @@ impl Default for Seen {
 
 impl Seen {
     /// One more sample; the oldest goes.
-    fn push(&mut self, load: &Load, threshold: usize) {
-        let share = share(load);
-        if share.weight == 0 {
-            return;
-        }
+    fn push(&mut self, share: Share, threshold: usize) {
         let old = std::mem::replace(&mut self.by_age[self.oldest], share);
         self.oldest = (self.oldest + 1) % SAMPLES;
         let mut at = self.sorted.partition_point(|&other| other.is_less(old));

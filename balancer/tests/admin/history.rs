@@ -49,13 +49,14 @@ fn a_column_has_what_came_since_the_last_sample() {
     let whole = world.json("/status.json");
     // 1,500 µs is in the octave that ends at 2^11 µs, 5,000 µs two above it, 3 µs in the one that ends at 2^2.
     let expected = vec![
+        json!({}),
         json!({"from": 11, "counts": [3, 0, 2], "failed": 4}),
         json!({}),
         json!({"from": 2, "counts": [1], "falls": 2, "state": "ejected"}),
         json!({}),
     ];
-    assert_eq!(columns(&whole, 0, 0), (1, expected));
-    assert_eq!(columns(&whole, 0, 1), (1, vec![json!({}); 4]));
+    assert_eq!(columns(&whole, 0, 0), (0, expected));
+    assert_eq!(columns(&whole, 0, 1), (0, vec![json!({}); 5]));
     assert_eq!(whole["history"], json!({"column_seconds": 5, "columns_max": 120, "next": 5}));
 }
 
@@ -177,13 +178,20 @@ fn a_server_that_stays_over_a_reload_keeps_its_past_and_another_begins_anew() {
     let whole = world.json("/status.json");
     assert_eq!(whole["balancer"]["generation"], json!(1));
     assert_eq!(columns(&whole, 0, 0), (2, vec![]), "new, and not sampled yet");
-    assert_eq!(columns(&whole, 0, 1), (1, vec![json!({"from": 10, "counts": [7]})]), "a stays");
+    assert_eq!(columns(&whole, 0, 1), (0, vec![json!({}), json!({"from": 10, "counts": [7]})]), "a stays");
     assert_eq!(columns(&whole, 0, 2), (2, vec![]), "b is another");
+    world.fleet.pools[0].servers[0].lanes[0].timeouts.add(2);
+    world.servers[0][0].failures = 1;
     pass(&mut world, 5);
     pass(&mut world, 5);
     let whole = world.json("/status.json");
-    assert_eq!(columns(&whole, 0, 0), (3, vec![json!({})]));
-    assert_eq!(columns(&whole, 0, 1).1.len(), 3);
+    let begun = json!({"failed": 2, "falls": 1});
+    assert_eq!(
+        columns(&whole, 0, 0),
+        (2, vec![begun, json!({})]),
+        "what was before its first sample counts too"
+    );
+    assert_eq!(columns(&whole, 0, 1).1.len(), 4);
     // What is gone is not held.
     let gone = std::sync::Arc::downgrade(&world.fleet.pools[0].servers[1]);
     let mut without = config();

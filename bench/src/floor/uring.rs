@@ -101,10 +101,10 @@ impl Buffers {
     }
 
     /// Where the bytes of a buffer begin. It is the kernel's to read from while a send of it is under way.
-    pub(super) fn at(&self, id: u16, offset: usize) -> *const u8 {
-        assert!(id < BUFFERS && offset < BUFFER_BYTES, "a piece lies within a buffer of ours");
+    pub(super) fn at(&self, id: u16) -> *const u8 {
+        assert!(id < BUFFERS, "the kernel fills buffers of ours");
         // SAFETY: inside of the memory, by the line above.
-        unsafe { self.memory.as_ptr().add(usize::from(id) * BUFFER_BYTES + offset) }
+        unsafe { self.memory.as_ptr().add(usize::from(id) * BUFFER_BYTES) }
     }
 
     pub(super) fn give_back(&mut self, id: u16) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 const RATE_OVER_MIN: Duration = Duration::from_secs(1);
 
 /// The counts of one server, at a moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Moment {
     at: Time,
     pub(super) latencies: Counts,

@@ -45,13 +45,13 @@ const _: () = assert!(
 const _: () = assert!(COLUMNS_MAX * size_of::<Column>() + MOMENTS_MAX * size_of::<Moment>() <= 27 * 1024);
 
 /// The past of one server.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Past {
     /// Answers by octave since it began, up to the last moment: lanes count in 32 bits, which wrap.
     octaves: [u64; OCTAVES],
     /// [`ServerView::failures`], as it was last.
     failures: u64,
-    /// The newest last; at least one.
+    /// The newest last.
     moments: VecDeque<Moment>,
     columns: VecDeque<Column>,
 }
@@ -93,10 +93,8 @@ impl History {
         for (pool, views) in view.fleet.pools.iter().zip(view.servers) {
             for (server, seen) in pool.servers.iter().zip(views) {
                 let this = This(Arc::clone(server));
-                let past = match before.remove(&this) {
-                    Some(past) => past.and(Moment::of(server, view.now), seen),
-                    None => Past::begin(server, view.now, seen),
-                };
+                let moment = Moment::of(server, view.now);
+                let past = before.remove(&this).unwrap_or_default().and(moment, seen);
                 self.servers.insert(this, past);
             }
         }
@@ -150,18 +148,11 @@ impl History {
 }
 
 impl Past {
-    /// Of a server that is new: it has a moment, and no column yet.
-    fn begin(server: &Server, now: Time, seen: &ServerView) -> Past {
-        let moment = Moment::of(server, now);
-        let octaves = coarse(&moment.latencies).map(u64::from);
-        Past { octaves, failures: seen.failures, moments: [moment].into(), columns: VecDeque::new() }
-    }
-
     /// With one moment more.
     fn and(mut self, moment: Moment, seen: &ServerView) -> Past {
-        let then =
-            self.moments.back().expect("a past begins with a moment, and one that goes makes room for one");
-        let flow = moment.since(then);
+        // A server without a moment is new: all its counts came since the last sample.
+        let nothing = Moment::default();
+        let flow = moment.since(self.moments.back().unwrap_or(&nothing));
         let octaves = coarse(&flow.latencies);
         add(&mut self.octaves, &octaves);
         let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);

@@ -108,3 +108,29 @@ fn lanes_do_not_rush_to_the_server_that_was_fast_a_moment_ago() {
         assert!(longest <= 4, "{longest} wait at one server after {now} ms");
     }
 }
+
+#[test]
+fn the_busiest_of_few_servers_is_hot_and_servers_that_drain_say_nothing_about_it() {
+    for (servers, draining) in [(2, 0), (3, 0), (5, 0), (10, 4)] {
+        let loads = pool(servers, |_| 1, u32::MAX);
+        for (n, load) in loads.iter().enumerate() {
+            load.took(if n == 0 { Duration::from_micros(10) } else { Duration::from_millis(10) });
+            let in_flight = if n == 0 || n >= servers - draining { 50 } else { 1 };
+            (0..in_flight).for_each(|_| assert!(load.enter()));
+            load.set_weight(if n >= servers - draining { 0 } else { WEIGHT_ONE });
+        }
+        let mut picker = Picker::new(Balance::HotCold, 1);
+        counts(&mut picker, &loads, 500);
+        assert_eq!(counts(&mut picker, &loads, 1_000)[0], 0, "{servers} servers, {draining} of them drain");
+    }
+}
+
+#[test]
+fn when_all_are_hot_their_own_reports_count_too() {
+    let loads = pool(4, |_| 1, u32::MAX);
+    for (load, reported) in loads.iter().zip([7, 3, 9, 5]) {
+        assert!(load.enter());
+        load.report(reported);
+    }
+    assert_eq!(Picker::new(Balance::HotCold, 1).pick(&loads, &[]), Ok(1));
+}

@@ -11,7 +11,6 @@ use std::os::fd::OwnedFd;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::sockopt::socket_error;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, recv, send, shutdown};
 use slab::Slab;
 use socket2::SockAddr;
@@ -52,10 +51,8 @@ struct Way {
 enum Reading {
     #[default]
     On,
-    /// The side sends no more; its last bytes may be held.
+    /// The side sends no more, and the other was told.
     Ended,
-    /// And the other side was told.
-    Told,
 }
 
 /// How far to read: a short recv means that the socket is empty, unless the end is known to be behind the bytes.
@@ -142,8 +139,7 @@ impl Pair {
             self.flush(across(side));
             self.forward(across(side), Until::Empty, buffer);
         }
-        let ends = EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR;
-        if flags.intersects(ends) {
+        if flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR) {
             self.forward(side, Until::Empty, buffer);
         } else if flags.contains(EventFlags::IN) {
             self.forward(side, Until::Short, buffer);
@@ -151,12 +147,8 @@ impl Pair {
     }
 
     fn connected(&mut self, buffer: &mut [u8]) {
-        if !matches!(socket_error(&self.sockets[BACK]), Ok(Ok(()))) {
-            self.phase = Phase::Over;
-            return;
-        }
         self.phase = Phase::Open;
-        // The edges of what came meanwhile have passed.
+        // The edges of what came meanwhile have passed. Where nobody was there, the first call says so.
         self.forward(FRONT, Until::Empty, buffer);
         self.forward(BACK, Until::Empty, buffer);
     }
@@ -168,7 +160,7 @@ impl Pair {
             && self.ways[side].reading == Reading::On
         {
             match recv(&self.sockets[side], &mut *buffer, RecvFlags::empty()) {
-                Ok((0, _)) => self.ways[side].reading = Reading::Ended,
+                Ok((0, _)) => self.end(side),
                 Ok((bytes, _)) => {
                     let sent = self.send(side, &buffer[..bytes]);
                     self.ways[side].held.extend_from_slice(&buffer[sent..bytes]);
@@ -181,7 +173,6 @@ impl Pair {
                 Err(_) => self.phase = Phase::Over,
             }
         }
-        self.tell_end(side);
     }
 
     /// How many of the bytes the other side's socket took.
@@ -207,16 +198,12 @@ impl Pair {
         self.ways[side].held.extend_from_slice(&held[sent..]);
     }
 
-    /// Behind the last byte of a side, says to the other that it was.
-    fn tell_end(&mut self, side: usize) {
-        let way = &mut self.ways[side];
-        if self.phase != Phase::Open || way.reading != Reading::Ended || !way.held.is_empty() {
-            return;
-        }
-        way.reading = Reading::Told;
+    /// A side sends no more: the other is told. Nothing is held, or the side would not have been read.
+    fn end(&mut self, side: usize) {
+        self.ways[side].reading = Reading::Ended;
         // An error means that the other side is gone: its own recv tells.
         let _ = shutdown(&self.sockets[across(side)], Shutdown::Write);
-        if self.ways[across(side)].reading == Reading::Told {
+        if self.ways[across(side)].reading == Reading::Ended {
             self.phase = Phase::Over;
         }
     }

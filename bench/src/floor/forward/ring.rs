@@ -67,8 +67,7 @@ enum Reading {
 /// Received bytes, in a buffer of ours.
 struct Piece {
     buffer: u16,
-    from: usize,
-    to: usize,
+    bytes: i32,
 }
 
 pub(super) fn serve(listener: &TcpListener, backend: &'static SockAddr) -> io::Result<()> {
@@ -181,7 +180,7 @@ impl Floor {
         let way = &mut pair.ways[side];
         match (completion.result(), buffer) {
             (bytes @ 1.., Some(buffer)) if pair.phase == Phase::Open => {
-                way.pieces.push_back(Piece { buffer, from: 0, to: bytes as usize });
+                way.pieces.push_back(Piece { buffer, bytes });
                 self.lent += 1;
             }
             (result, buffer) => {
@@ -208,17 +207,15 @@ impl Floor {
         let pair = &mut self.pairs[slot];
         let way = &mut pair.ways[side];
         way.sending = false;
-        if result <= 0 {
+        let first = way.pieces.front().expect("a piece stays until it is sent");
+        // Less than all comes before an error only (MSG_WAITALL).
+        if result < first.bytes {
             pair.give_up();
             return Ok(());
         }
-        let first = way.pieces.front_mut().expect("a piece stays until it is sent");
-        first.from += result as usize;
-        if first.from == first.to {
-            self.buffers.give_back(first.buffer);
-            self.lent -= 1;
-            way.pieces.pop_front();
-        }
+        self.buffers.give_back(first.buffer);
+        self.lent -= 1;
+        way.pieces.pop_front();
         self.go_on(ring, slot, side)
     }
 
@@ -242,9 +239,9 @@ impl Floor {
         };
         way.sending = true;
         pair.under_way += 1;
-        let bytes = self.buffers.at(piece.buffer, piece.from);
+        let bytes = self.buffers.at(piece.buffer);
         let fd = Fd(pair.sockets[across(side)].as_raw_fd());
-        let entry = opcode::Send::new(fd, bytes, (piece.to - piece.from) as u32)
+        let entry = opcode::Send::new(fd, bytes, piece.bytes as u32)
             .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
             .build();
         push(ring, entry, SEND | side as u64, slot)

@@ -6,15 +6,18 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum as _;
 use net::address::Address;
+use socket2::SockRef;
 
 use super::*;
 use crate::child::TempDir;
 use crate::floor::{listen, uring};
+use crate::proc;
 
 /// Long beside anything here, so that a lost byte is a failure and no hang.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -87,7 +90,7 @@ fn a_backend_that_is_not_there_ends_the_connection() {
 #[test]
 fn a_client_that_breaks_ends_its_backends_connection_and_no_other() {
     on_each_loop(|which| {
-        let (sender, ended) = std::sync::mpsc::channel();
+        let (sender, ended) = mpsc::channel();
         let front = floor(
             which,
             backend(move |mut stream| {
@@ -104,12 +107,30 @@ fn a_client_that_breaks_ends_its_backends_connection_and_no_other() {
             client.read_exact(&mut [0]).unwrap();
             client
         });
-        socket2::SockRef::from(&breaks).set_linger(Some(Duration::ZERO)).unwrap();
+        SockRef::from(&breaks).set_linger(Some(Duration::ZERO)).unwrap();
         breaks.flush().unwrap();
         drop(breaks);
         assert_eq!(ended.recv_timeout(PATIENCE).unwrap(), (b'b', true));
         stays.shutdown(Shutdown::Write).unwrap();
         assert_eq!(ended.recv_timeout(PATIENCE).unwrap(), (b's', true));
+    });
+}
+
+#[test]
+fn connections_that_are_over_leave_no_descriptors_behind() {
+    const CONNECTIONS: usize = 200;
+    on_each_loop(|which| {
+        let front = floor(which, backend(echo));
+        let before = open_descriptors();
+        for seed in 0..CONNECTIONS {
+            exchange(connect(front), seed as u64, 10);
+        }
+        // Other tests open some meanwhile; each connection that stays has two.
+        let deadline = Instant::now() + PATIENCE;
+        while open_descriptors() > before + CONNECTIONS {
+            assert!(Instant::now() < deadline, "from {before} to {} descriptors", open_descriptors());
+            thread::sleep(Duration::from_millis(10));
+        }
     });
 }
 
@@ -125,8 +146,8 @@ fn what_a_broken_connection_had_under_way_is_in_nobodys_way() {
                 false => echo(stream),
             }),
         );
-        let mut broken = connect(front);
-        broken.write_all(&bytes(8, 4 * MUCH)).unwrap_err();
+        let unread = bytes(8, 2 * MUCH);
+        connect(front).write_all(&unread).unwrap_err();
         exchange(connect(front), 9, 1 << 20);
     });
 }
@@ -201,6 +222,10 @@ fn connect(address: SocketAddr) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
+}
+
+fn open_descriptors() -> usize {
+    proc::descriptors(std::process::id()).unwrap()
 }
 
 /// Sends and receives at once, and demands the same bytes back, and then the end.
