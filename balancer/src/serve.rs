@@ -111,7 +111,8 @@ pub fn start(config: Config, process: &Process, source: Source) -> Result<Runnin
     let reopen = Reopen::default();
     let log = log::start(&config.log, reopen.clone()).map_err(Failure::CannotStart)?;
     let fleet = Arc::new(Fleet::new(config, cores.len()));
-    let (mailers, boxes): (Vec<_>, Vec<_>) = mailboxes(cores.len())?.into_iter().unzip();
+    let mailboxes = cores.iter().map(|_| one_mailbox()).collect::<Result<Vec<_>, _>>()?;
+    let (mailers, boxes): (Vec<_>, Vec<_>) = mailboxes.into_iter().unzip();
     let (control, control_box) = one_mailbox()?;
     let doors = Doors { lanes: mailers, control, is_draining: Arc::default(), reopen };
     let (end, ended) = mpsc::channel();
@@ -158,10 +159,6 @@ fn listeners(config: &Config, lanes: usize) -> Result<(Vec<Address>, Vec<Vec<Lis
     Ok((addresses, all))
 }
 
-fn mailboxes(lanes: usize) -> Result<Vec<(Mailer<Mail>, Mailbox<Mail>)>, Failure> {
-    (0..lanes).map(|_| one_mailbox()).collect()
-}
-
 fn one_mailbox<M>() -> Result<(Mailer<M>, Mailbox<M>), Failure> {
     mailbox(MAILS_MAX).map_err(|e| Failure::CannotStart(format!("make a mailbox: {e}")))
 }
@@ -186,6 +183,9 @@ fn engine_settings(config: &Config, process: &Process) -> engine::Settings {
     }
 }
 
+/// What one lane's engine is given.
+type LaneParts = (Vec<Listener>, Mailbox<Mail>);
+
 /// What a lane's thread takes along.
 #[derive(Clone)]
 struct LaneStart {
@@ -196,7 +196,7 @@ struct LaneStart {
     log: Option<log::Log>,
     seed: u64,
     /// Each lane takes its own.
-    parts: Arc<Mutex<Vec<Option<(Vec<Listener>, Mailbox<Mail>)>>>>,
+    parts: Arc<Mutex<Vec<Option<LaneParts>>>>,
 }
 
 impl LaneStart {

@@ -24,7 +24,8 @@ const CLIENTS: u64 = 8;
 fn a_killed_server_costs_at_most_what_it_was_working_on(engine: &str) {
     let mut servers = [Backend::start(), Backend::start(), Backend::start()];
     let [a, b, c] = &servers;
-    let balancer = Balancer::of(engine, &[a, b, c], &["--health-check", "/healthz", "--check-interval", "500ms"]);
+    let balancer =
+        Balancer::of(engine, &[a, b, c], &["--health-check", "/healthz", "--check-interval", "500ms"]);
     let load = Load::start(balancer.address(), CLIENTS);
     load.more(500);
     servers[1].running.signal("KILL");
@@ -79,7 +80,8 @@ fn a_server_that_hangs_is_left_out_and_comes_back(engine: &str) {
 
 fn without_a_server_there_is_503_at_once(engine: &str) {
     let mut server = Backend::start();
-    let balancer = Balancer::of(engine, &[&server], &["--health-check", "/healthz", "--check-interval", "500ms"]);
+    let balancer =
+        Balancer::of(engine, &[&server], &["--health-check", "/healthz", "--check-interval", "500ms"]);
     server.running.signal("KILL");
     server.running.wait();
     eventually("it is seen as down", || balancer.state(&server.address) == "down");
@@ -99,8 +101,16 @@ fn a_server_that_closes_idle_connections_costs_nothing(engine: &str) {
             let _ = std::io::Write::write_all(&mut socket, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
         }
     });
-    let balancer =
-        Balancer::start(&["--engine", engine, "--listen", "127.0.0.1:0", "--server", &address, "--cores", "0"]);
+    let balancer = Balancer::start(&[
+        "--engine",
+        engine,
+        "--listen",
+        "127.0.0.1:0",
+        "--server",
+        &address,
+        "--cores",
+        "0",
+    ]);
     let mut client = Client::connect(balancer.address());
     for n in 0..300 {
         let answer = client.ask("GET", "/", &[], b"").expect("an answer");

@@ -21,7 +21,10 @@ each_engine! {
 
 fn config(servers: &[&Backend], more: &str) -> String {
     let list: Vec<String> = servers.iter().map(|server| format!("\"{}\"", server.address)).collect();
-    format!("{more}\n[[listeners]]\naddress = \"127.0.0.1:0\"\n[pools.web]\nservers = [{}]\n", list.join(", "))
+    format!(
+        "{more}\n[[listeners]]\naddress = \"127.0.0.1:0\"\n[pools.web]\nservers = [{}]\n",
+        list.join(", ")
+    )
 }
 
 fn a_reload_under_load_loses_nothing(engine: &str) {
@@ -173,8 +176,8 @@ fn routes_and_unix_sockets_lead_to_their_pools(engine: &str) {
         "routes.toml",
         format!(
             "[[listeners]]\naddress = \"127.0.0.1:0\"\n[[listeners]]\naddress = \"unix:{}\"\n\
-             [pools.web]\nservers = [\"{}\"]\n[pools.none]\nservers = [\"127.0.0.1:1\"]\n\
-             [[routes]]\nhost = \"*.example.com\"\npool = \"none\"\n[[routes]]\npath = \"/healthz\"\npool = \"web\"\n",
+             [pools.web]\nservers = [\"{}\"]\n[pools.nowhere]\nservers = [\"127.0.0.1:1\"]\n\
+             [[routes]]\nhost = \"*.example.com\"\npool = \"nowhere\"\n[[routes]]\npath = \"/healthz\"\npool = \"web\"\n",
             front.as_str(),
             web.address
         ),

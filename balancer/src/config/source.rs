@@ -4,6 +4,7 @@
 //! is compared and told in the log, as else nobody would know that it was not taken. Never: a part of a file.
 
 use super::{Config, Process, ProcessKeys, read};
+use net::address::Address;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -108,9 +109,10 @@ pub(crate) fn read_file(path: &Path) -> Result<(Config, ProcessKeys), String> {
     read(&text, path).map_err(|refusal| refusal.to_string())
 }
 
-/// Operators and clients can't share an address.
+/// Operators and clients can't share an address. With port 0 the kernel gives each its own.
 pub(crate) fn check_admin(config: &Config, process: &Process) -> Result<(), String> {
-    match config.listeners.iter().find(|listener| Some(&listener.address) == process.admin.as_ref()) {
+    let admin = process.admin.as_ref().filter(|admin| !matches!(admin, Address::Tcp(at) if at.port() == 0));
+    match config.listeners.iter().find(|listener| Some(&listener.address) == admin) {
         Some(listener) => Err(format!("{} is the admin address: clients need another", listener.address)),
         None => Ok(()),
     }

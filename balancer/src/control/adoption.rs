@@ -86,9 +86,7 @@ impl Judge {
 
     fn learn_rules(&mut self, pool: usize, at: Moment) {
         let fleet = self.fleet.clone();
-        let judged = &mut self.pools[pool];
-        let rules = Rules::of(&fleet.config.pools[pool]);
-        let changes = judged.health.on_rules(judged.is_failing_open, &rules, at.now);
+        let changes = self.pools[pool].health.on_rules(&Rules::of(&fleet.config.pools[pool]), at.now);
         self.apply(pool, changes, at);
     }
 }

@@ -210,3 +210,19 @@ fn is_ours(end: End) -> bool {
 fn running(running: &mut [Option<Running>], token: Token) -> Option<&mut Running> {
     running.get_mut(token.index())?.as_mut().filter(|running| running.token == token)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_out_of_descriptors_knows_nothing_about_servers() {
+        for ours in [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EADDRNOTAVAIL] {
+            assert!(is_ours(End::ConnectFailed(ours)));
+        }
+        for theirs in [libc::ECONNREFUSED, libc::EHOSTUNREACH, libc::ETIMEDOUT, libc::ENOENT] {
+            assert!(!is_ours(End::ConnectFailed(theirs)));
+        }
+        assert!(!is_ours(End::Reset));
+    }
+}

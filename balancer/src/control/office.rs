@@ -92,11 +92,10 @@ impl Office {
     /// A check ended: what it says goes to the judge, and the next one is planned.
     pub(super) fn on_verdict(&mut self, verdict: Verdict, at: Moment) {
         let Some(place) = self.judge.find(&verdict.server) else { return };
-        let is_known = verdict.check.is_some();
         if let Some(check) = verdict.check {
             self.judge.on_check(place, check, at);
         }
-        let is_fast = !is_known || self.judge.health(place).is_some_and(Health::is_in_doubt);
+        let is_fast = self.judge.health(place).is_some_and(Health::is_in_doubt);
         let check = self.judge.check_of(place);
         self.checks.plans.follow(place, check, is_fast, verdict.began, at.now);
     }

@@ -137,8 +137,7 @@ impl Pool {
     }
 
     /// The configuration changed: to be called when all servers are in.
-    pub fn on_rules(&mut self, was_failing_open: bool, rules: &Rules<'_>, now: Time) -> Vec<Change> {
-        self.is_failing_open = was_failing_open;
+    pub fn on_rules(&mut self, rules: &Rules<'_>, now: Time) -> Vec<Change> {
         let each = |pool: &mut Pool, server: usize| {
             let from = pool.members[server].health.on_rules(rules, now);
             pool.changed(server, from, rules, now)

@@ -181,13 +181,13 @@ impl Proxy {
         lane.learn_limits();
         lane.freed.extend(lane.pools.numbers());
         let gone = lane.pools.servers_mut().filter(|server| !server.is_configured());
-        let idle: Vec<Token> = gone.flat_map(|server| std::mem::take(&mut server.idle)).collect();
+        let idle: Vec<Token> = gone.flat_map(|server| server.idle.clone()).collect();
         idle.into_iter().for_each(|token| self.close_back(token, io));
     }
 
     fn close_idle(&mut self, server: &Arc<Server>, io: &mut Io) {
         let of_it = self.lane.pools.servers_mut().filter(|entry| Arc::ptr_eq(&entry.shared, server));
-        let idle: Vec<Token> = of_it.flat_map(|server| std::mem::take(&mut server.idle)).collect();
+        let idle: Vec<Token> = of_it.flat_map(|server| server.idle.clone()).collect();
         idle.into_iter().for_each(|token| self.close_back(token, io));
     }
 }

@@ -146,7 +146,7 @@ impl Pools {
         let pool = self.pools.get_mut(pool as usize).ok_or(Refused::NoServer)?;
         let at = pool.picker.pick(&pool.shared.loads, tried)?;
         let number = pool.servers[at];
-        self.servers[number as usize].as_mut().map(|server| server.users += 1);
+        self.hold(number);
         Ok((at as u16, number))
     }
 

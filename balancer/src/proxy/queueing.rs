@@ -86,15 +86,11 @@ impl Lane {
     /// A place was given back: whoever waits for one is to look, on this lane or on the next one that has somebody waiting.
     pub(super) fn room_at(&mut self, number: u32) {
         let Some(pool) = self.pools.pool(number) else { return };
-        match pool.shared.waiting.next_after(self.number, self.lanes.len()) {
-            None => {}
-            Some(lane) if lane == self.number => self.freed.push(number),
-            // Its turn, so that lanes with many requests don't keep all places. If it has no use for it, the check comes.
-            Some(lane) => {
-                if self.lanes[lane].send(Mail::Room).is_err() {
-                    self.freed.push(number);
-                }
-            }
+        let Some(lane) = pool.shared.waiting.next_after(self.number, self.lanes.len()) else { return };
+        // Another one has its turn, so that lanes with many requests don't keep all places. If it has no use for it, the check comes.
+        let is_told = lane != self.number && self.lanes[lane].send(Mail::Room).is_ok();
+        if !is_told {
+            self.freed.push(number);
         }
     }
 

@@ -281,7 +281,8 @@ impl Lane {
 
 /// How far the try under way had come.
 fn reached(exchange: &Exchange, io: &Io) -> Reached {
-    let has_sent = |back| io.sent_so_far(back) != exchange.back_sent_before;
+    // What an earlier turn handed to the engine may be on its way although the kernel's word of it is not here yet.
+    let has_sent = |back| io.now() != exchange.sent || io.sent_so_far(back) != exchange.back_sent_before;
     match exchange.stage {
         Passing::Answering | Passing::Tunnel => Reached::Answering,
         _ if exchange.interims > 0 => Reached::Answering,

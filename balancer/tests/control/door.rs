@@ -1,9 +1,10 @@
 //! Operators' connections: many at a time, slow ones, and some that are none.
 
-use crate::hosts::OK;
+use crate::hosts::{OK, Pace};
 use crate::scene::{Scene, at, unchecked};
 use net::engine::End;
 use net::engine::sim::Faults;
+use std::time::Duration;
 
 #[test]
 fn requests_of_one_connection_are_answered_in_order_and_head_without_content() {
@@ -69,4 +70,38 @@ fn whoever_asks_for_more_than_is_taken_gets_so_much_and_a_close() {
     assert_eq!(answers.last().map(|(_, _, goes_on)| *goes_on), Some(false));
     let (end, when) = scene.world.program(operator).ended.expect("it was closed");
     assert!(end == End::Closed && when < at(5_000), "{end:?} {when:?}");
+}
+
+#[test]
+fn a_request_that_trickles_has_ten_seconds_as_any_other() {
+    let mut scene = Scene::new(18, Faults::calm(), unchecked(1), &OK);
+    let operator = scene.send("GET / HTTP/1.1\r\nhost: a\r\nx: ".to_owned() + &"y".repeat(100));
+    scene.world.program_mut(operator).pace = Pace::Sends(Duration::from_secs(1));
+    scene.until(11_000);
+    assert_eq!(scene.world.program(operator).answers[0].0, 408);
+}
+
+#[test]
+fn a_client_that_waits_for_a_word_before_its_body_gets_it() {
+    let mut scene = Scene::new(19, Faults::calm(), unchecked(1), &OK);
+    let waits = "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
+    let operator = scene.send(waits);
+    scene.until(1_000);
+    assert_eq!((scene.world.program(operator).interims, scene.world.program(operator).answers.len()), (1, 0));
+}
+
+#[test]
+fn whoever_reads_slowly_gets_it_all_and_whoever_does_not_read_is_let_go() {
+    let mut scene = Scene::new(20, Faults::calm(), unchecked(1), &OK);
+    let big = "GET /big HTTP/1.1\r\nhost: a\r\n\r\n";
+    let (slow, deaf) = (scene.send(big), scene.send(big));
+    scene.world.program_mut(slow).pace = Pace::Reads(Duration::from_secs(2));
+    scene.world.program_mut(deaf).pace = Pace::Reads(Duration::from_secs(3_600));
+    scene.until(130_000);
+    assert_eq!(scene.world.program(scene.control).open(), 1);
+    scene.until(400_000);
+    let answers = &scene.world.program(slow).answers;
+    assert_eq!(answers.first().map(|(status, body, _)| (*status, body.len())), Some((200, 512 * 1024)));
+    assert_eq!(scene.world.program(deaf).answers, []);
+    assert_eq!(scene.world.program(scene.control).open(), 0);
 }

@@ -8,6 +8,7 @@ use net::http1::{Asked, ClientConn, Limits, Request, ResponseHeads, ResponseStep
 use net::time::Time;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
 /// What a server does with a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +127,20 @@ pub(crate) struct Operator {
     /// Status and body, and whether the connection goes on.
     pub(crate) answers: Vec<(u16, String, bool)>,
     pub(crate) ended: Option<(End, Time)>,
+    pub(crate) interims: usize,
+    /// Sends so slowly, byte by byte; or reads so slowly, piece by piece.
+    pub(crate) pace: Pace,
+    next: Option<(Time, Token)>,
+}
+
+/// How an operator takes its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    Fast,
+    /// From one byte that is sent to the next.
+    Sends(Duration),
+    /// From one piece that is read to the next.
+    Reads(Duration),
 }
 
 impl Operator {
@@ -140,6 +155,9 @@ impl Operator {
             heads: ResponseHeads::new(Limits { body_bytes_max: 1 << 30, ..Limits::default() }),
             answers: Vec::new(),
             ended: None,
+            interims: 0,
+            pace: Pace::Fast,
+            next: None,
         }
     }
 }
@@ -152,16 +170,39 @@ impl Program for Operator {
     }
 
     fn on_open(&mut self, token: Token, _: Opened, io: &mut Io) {
-        io.out(token).extend_from_slice(&self.sends);
+        match self.pace {
+            Pace::Sends(_) => self.next = Some((io.now(), token)),
+            Pace::Fast | Pace::Reads(_) => io.out(token).extend_from_slice(&self.sends),
+        }
     }
 
-    fn on_bytes(&mut self, _: Token, bytes: &[u8], _: &mut Io) {
+    fn next_deadline(&self) -> Option<Time> {
+        self.next.map(|(at, _)| at)
+    }
+
+    fn on_deadline(&mut self, io: &mut Io) {
+        let Some((_, token)) = self.next.take() else { return };
+        io.resume(token);
+        if let (Pace::Sends(pause), false) = (self.pace, self.sends.is_empty()) {
+            io.out(token).push(self.sends.remove(0));
+            self.next = Some((io.now() + pause, token));
+        }
+    }
+
+    fn on_bytes(&mut self, token: Token, bytes: &[u8], io: &mut Io) {
+        if let Pace::Reads(pause) = self.pace {
+            io.pause(token);
+            self.next = Some((io.now() + pause, token));
+        }
         let mut rest = bytes;
         loop {
             match self.http.next(rest, self.asked, &mut self.heads).unwrap_or_else(|error| panic!("{error}"))
             {
                 ResponseStep::More => return,
-                ResponseStep::Interim { used, .. } => rest = &rest[used..],
+                ResponseStep::Interim { used, .. } => {
+                    self.interims += 1;
+                    rest = &rest[used..];
+                }
                 ResponseStep::Response { response, used } => {
                     let body = String::from_utf8_lossy(response.body).into_owned();
                     let head = response.head;

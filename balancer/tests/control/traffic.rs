@@ -94,7 +94,14 @@ fn an_adaptive_pool_takes_work_from_the_server_that_is_slower_and_leaves_others_
             scene.see(&server, Outcome::Answered(200));
         });
         assert_eq!(scene.state(1), Rising);
-        assert!(scene.weights()[1] < weights[1] / 5, "{:?}", scene.weights());
+        for quarter in 1..=36 {
+            for (n, count, ms) in [(0, 150, 10), (1, 10, 10), (2, 30, 50)] {
+                answer(&scene.server(n), count, Duration::from_millis(ms));
+            }
+            scene.until(15_200 + quarter * 250);
+            let weights = scene.weights();
+            assert!(weights[1] < weights[0], "{weights:?}");
+        }
     }
 }
 

@@ -1,10 +1,17 @@
 //! The whole system on the simulator: clients, balancer lanes, servers, by seed. Every request gets exactly one answer, its own, or its
 //! connection is cut; and in the end nothing is left.
 
+mod actor;
+mod announced;
 mod client;
+mod limits;
+mod queues;
 mod request;
+mod retries;
 mod scene;
 mod server;
+mod storms;
+mod streaming;
 
 use client::{Got, Manners};
 use net::engine::sim::Faults;

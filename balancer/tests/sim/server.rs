@@ -30,10 +30,10 @@ pub(crate) struct Script {
     pub(crate) hangs: f64,
     /// Sends what is no response.
     pub(crate) garbage: f64,
-    /// Sends more than the response.
+    /// Sends more than the response: what is none, as no proxy can tell a response that comes late from the next one's.
     pub(crate) surplus: f64,
-    /// Says 500 instead.
-    pub(crate) error: f64,
+    /// Closes a connection that was idle for a time up to this.
+    pub(crate) idle_max: Option<Duration>,
 }
 
 impl Script {
@@ -50,7 +50,7 @@ impl Script {
             hangs: 0.0,
             garbage: 0.0,
             surplus: 0.0,
-            error: 0.0,
+            idle_max: None,
         }
     }
 
@@ -77,8 +77,13 @@ pub(crate) struct Server {
     /// When an answer goes out, and what it is.
     due: BTreeMap<(Time, Token), Reply>,
     limits: Deadlines,
+    /// When a connection that is idle is closed.
+    idle: BTreeMap<Token, Time>,
+    /// Requests that wait for their answers, and the most there were at once.
+    at_work: usize,
+    pub(crate) at_work_max: usize,
     pub(crate) served: usize,
-    /// Names of requests that were processed, with how often.
+    /// Methods and names of requests that were processed, with how often.
     pub(crate) seen: BTreeMap<String, usize>,
 }
 
@@ -103,6 +108,9 @@ impl Server {
             conns: BTreeMap::new(),
             due: BTreeMap::new(),
             limits: Deadlines::new(&[Duration::from_secs(60)]),
+            idle: BTreeMap::new(),
+            at_work: 0,
+            at_work_max: 0,
             served: 0,
             seen: BTreeMap::new(),
         }
@@ -115,7 +123,7 @@ impl Server {
     fn reply(&mut self, method: &str, name: &str, body: &[u8]) -> Option<Reply> {
         let (script, rng) = (&self.script, &mut self.rng);
         self.served += 1;
-        *self.seen.entry(name.to_owned()).or_default() += 1;
+        *self.seen.entry(format!("{method} {name}")).or_default() += 1;
         if rng.chance(script.hangs) {
             return None;
         }
@@ -132,14 +140,13 @@ impl Server {
         let mut content = answer(method, name, body);
         content.resize(content.len() + rng.within(0..=script.padding), b'.');
         let is_head = method == "HEAD";
-        let status = if rng.chance(script.error) { 503 } else { 200 };
         let until_close = rng.chance(script.until_close);
         let framing = match (until_close, rng.chance(0.5)) {
             (true, _) => "Connection: close\r\n".to_owned(),
             (false, true) => "Transfer-Encoding: chunked\r\n".to_owned(),
             (false, false) => format!("Content-Length: {}\r\n", content.len()),
         };
-        bytes.extend_from_slice(format!("HTTP/1.1 {status} X\r\n{framing}\r\n").as_bytes());
+        bytes.extend_from_slice(format!("HTTP/1.1 200 X\r\n{framing}\r\n").as_bytes());
         if !is_head && framing.starts_with("Transfer") {
             let size = rng.within(1..=content.len());
             content.chunks(size).for_each(|piece| write::chunk(&mut bytes, piece));
@@ -153,7 +160,7 @@ impl Server {
             return Some(Reply { bytes, then: Then::Abort });
         }
         if !until_close && rng.chance(script.surplus) {
-            bytes.extend_from_slice(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen");
+            bytes.extend_from_slice(b"stolen");
         }
         let closes = until_close || rng.chance(script.closes);
         Some(Reply { bytes, then: if closes { Then::Close } else { Then::Stay } })
@@ -170,6 +177,7 @@ impl Program for Server {
 
     fn on_bytes(&mut self, token: Token, bytes: &[u8], io: &mut Io) {
         self.limits.set(token, 0, io.now());
+        self.idle.remove(&token);
         let mut rest = bytes;
         loop {
             let Some(conn) = self.conns.get_mut(&token) else { return };
@@ -190,6 +198,8 @@ impl Program for Server {
             let at =
                 io.now() + Duration::from_nanos(self.rng.spread(&(0..=self.script.think.as_nanos() as u64)));
             if let Some(reply) = self.reply(&asked.0, &asked.1, &asked.2) {
+                self.at_work += 1;
+                self.at_work_max = self.at_work_max.max(self.at_work);
                 self.due.insert((at, token), reply);
             }
         }
@@ -202,13 +212,14 @@ impl Program for Server {
     fn on_end(&mut self, token: Token, _: End, _: &mut Io) {
         self.conns.remove(&token);
         self.limits.clear(token);
+        self.idle.remove(&token);
     }
 
     fn on_mail(&mut self, (): (), _: &mut Io) {}
 
     fn next_deadline(&self) -> Option<Time> {
         let reply = self.due.keys().next().map(|&(at, _)| at);
-        [reply, self.limits.next()].into_iter().flatten().min()
+        [reply, self.limits.next(), self.idle.values().min().copied()].into_iter().flatten().min()
     }
 
     fn on_deadline(&mut self, io: &mut Io) {
@@ -216,6 +227,13 @@ impl Program for Server {
         {
             let Some(reply) = self.due.remove(&(at, token)) else { return };
             io.out(token).extend_from_slice(&reply.bytes);
+            self.at_work -= 1;
+            if let Some(max) =
+                self.script.idle_max.filter(|_| reply.then == Then::Stay && self.conns.contains_key(&token))
+            {
+                let after = self.rng.spread(&(0..=max.as_nanos() as u64));
+                self.idle.insert(token, io.now() + Duration::from_nanos(after));
+            }
             match reply.then {
                 Then::Stay => {}
                 Then::Close => io.close(token, Close::AfterFlush),
@@ -223,6 +241,13 @@ impl Program for Server {
                     io.close(token, if self.rng.chance(0.5) { Close::AfterFlush } else { Close::Reset })
                 }
             }
+        }
+        let is_due = |at: &Time| *at <= io.now();
+        let due: Vec<Token> =
+            self.idle.iter().filter(|(_, at)| is_due(at)).map(|(&token, _)| token).collect();
+        for token in due {
+            self.idle.remove(&token);
+            io.close(token, Close::AfterFlush);
         }
         while let Some((token, _)) = self.limits.pop_due(io.now()) {
             io.close(token, Close::Now);

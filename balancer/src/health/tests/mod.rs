@@ -221,7 +221,7 @@ fn a_server_that_was_down_is_not_stranded_when_its_checks_are_switched_off() {
     let mut pool = pool_of(2);
     take_down(&mut pool, 0);
     let rules = Rules { check: None, ..rules() };
-    pool.on_rules(false, &rules, Time(0));
+    pool.on_rules(&rules, Time(0));
     assert_eq!(state(&pool, 0), Probation);
 }
 
