@@ -183,10 +183,10 @@ fn own_answer<'b>(bytes: &'b [u8], status: u16, at: &str) -> &'b [u8] {
     assert!(bytes.starts_with(line.as_bytes()), "{at}: not {status}: {}", shown(bytes));
     let text = String::from_utf8_lossy(bytes);
     let (head, _) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{at}: no head: {text}"));
-    let lengths = head
+    let mut lengths = head
         .lines()
         .filter_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
-    let length: usize = lengths.last().unwrap_or_else(|| panic!("{at}: no length: {text}"));
+    let length: usize = lengths.next_back().unwrap_or_else(|| panic!("{at}: no length: {text}"));
     &bytes[head.len() + 4 + length..]
 }
 

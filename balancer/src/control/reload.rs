@@ -41,5 +41,10 @@ pub(super) fn summary(old: &Fleet, new: &Fleet) -> String {
     };
     let stay: usize = new.pools.iter().map(stay).sum();
     let (added, removed) = (servers(new) - stay, servers(old) - stay);
-    format!("{} servers in {} pools: {added} added, {removed} removed", servers(new), new.pools.len())
+    let (servers, pools) = (count(servers(new), "server"), count(new.pools.len(), "pool"));
+    format!("{servers} in {pools}: {added} added, {removed} removed")
+}
+
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }

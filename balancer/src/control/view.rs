@@ -72,11 +72,11 @@ pub struct ServerView {
     pub until: Option<Time>,
     /// Its weight, of the configuration or by command: 0 to 256.
     pub weight: u32,
-    /// The part of its weight that it gets now: slow start, `adaptive`, fail-open and its state; 0 takes nothing.
+    /// What it gets of its weight now: that times slow start and `adaptive`, by its state and fail-open; 0 takes nothing.
     pub effective_weight: f64,
     /// The last active check.
     pub check: Option<CheckView>,
-    /// Times it left `Up`.
+    /// Times it stopped working: from up or rising to anything else.
     pub failures: u64,
 }
 
@@ -89,7 +89,7 @@ pub struct CheckView {
     pub took: Duration,
     /// Was it good?
     pub is_good: bool,
-    /// `status 200`, `connection refused`, `no answer in 2 s`.
+    /// `status 200`, `connection refused`, `no answer in 2s`.
     pub said: String,
 }
 

@@ -27,7 +27,7 @@ fn a_reload_keeps_what_is_known_of_servers_that_stay() {
     pool.servers[1].maxconn = Some(7);
     pool.servers.swap(0, 2);
     pool.servers[3] = configured(7);
-    assert_eq!(scene.reload(Ok(config)), (200, "4 servers in 1 pools: 1 added, 1 removed".to_owned()));
+    assert_eq!(scene.reload(Ok(config)), (200, "4 servers in 1 pool: 1 added, 1 removed".to_owned()));
     // Now s2, s1, s0 and s7.
     assert!(Arc::ptr_eq(&scene.server(1), &before));
     assert_eq!(scene.states(), [Up, Up, Down, Rising]);
