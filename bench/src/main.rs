@@ -4,6 +4,7 @@
 //! terminal and, as Markdown and JSON with the machine beside the numbers, into `bench/runs`.
 
 mod balancer;
+mod balancing;
 mod child;
 mod contender;
 mod cores;
@@ -42,6 +43,8 @@ enum Command {
     Server(server::Options),
     /// What proxying costs: CPU per request, added latency, memory, beside nginx, HAProxy and the floor
     Balancer(balancer::Options),
+    /// How the balancer's rules share requests out, in a model of queues (no server is started)
+    Balancing(balancing::Options),
     /// CPU per request and throughput of load generators, driving the same server
     Generators(generators::Options),
     /// Latency at one connection, with and without busy polling
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     let done = match &Cli::parse().command {
         Command::Server(options) => server::run(options),
         Command::Balancer(options) => balancer::run(options),
+        Command::Balancing(options) => balancing::run(options),
         Command::Generators(options) => generators::run(options),
         Command::LatencySpin(options) => spin::run(options),
         Command::Memory(options) => memory::run(options),
@@ -83,6 +87,7 @@ mod tests {
             "server --quick --pipeline",
             "generators --rounds 2 --seconds 1",
             "balancer --memory --idle 10,20 --only nginx,haproxy",
+            "balancing --quick --out results",
             "floor ring --forward-to unix:/run/backend.sock",
             "floor epoll --forward-to 127.0.0.1:5000 --core 1",
         ] {

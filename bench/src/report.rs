@@ -21,6 +21,14 @@ pub(crate) struct Options {
     out: Option<PathBuf>,
 }
 
+impl Options {
+    /// Where the results go.
+    pub(crate) fn directory(&self, machine: &Machine) -> PathBuf {
+        let default = || runs().join(format!("{}-{}", machine.date, machine.host));
+        self.out.clone().unwrap_or_else(default)
+    }
+}
+
 /// A table of text. The first column is a name, the others are numbers.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -108,10 +116,7 @@ pub(crate) fn publish(
     for note in notes {
         println!("{note}");
     }
-    let directory = match &options.out {
-        Some(directory) => directory.clone(),
-        None => runs().join(format!("{}-{}", machine.date, machine.host)),
-    };
+    let directory = options.directory(machine);
     let write = |extension: &str, text: String| {
         let file = directory.join(format!("{name}.{extension}"));
         fs::write(&file, text)?;

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Options that belong to others: cargo, curl, and our own `bench`.
-const FOREIGN: [&str; 15] = [
+const FOREIGN: [&str; 16] = [
+    "--unix-socket",
     "--release",
     "--workspace",
     "--example",
@@ -28,7 +29,10 @@ fn every_option_in_the_documents_exists() {
     let mut known: BTreeSet<String> = FOREIGN.map(str::to_owned).into();
     known.extend(["--version".to_owned()]);
     let loadgen = loadgen::options::command_line();
-    for command in [&server::options::command_line(), &loadgen].into_iter().chain(loadgen.get_subcommands()) {
+    let balancer = balancer::command_line::command_line();
+    let commands = [&server::options::command_line(), &loadgen, &balancer];
+    let below = loadgen.get_subcommands().chain(balancer.get_subcommands());
+    for command in commands.into_iter().chain(below) {
         known.extend(command.get_arguments().filter_map(|option| Some(format!("--{}", option.get_long()?))));
     }
     let documents = documents();

@@ -1,8 +1,8 @@
 //! What every rule owes: open servers only, exact places, an end to looking, and no two lanes in step.
 
-mod adaptive;
-mod shares;
-mod speeds;
+mod adaptive_tests;
+mod shares_tests;
+mod speeds_tests;
 
 use super::*;
 use proptest::prelude::*;
