@@ -51,7 +51,7 @@ fn any_value(key: &Key) -> BoxedStrategy<String> {
         ("process", "admin") => &["none", "[::1]:1", "unix:/a \\\"b\\\""],
         ("listeners", "address") => &["127.0.0.1:1", "unix:/l#1"],
         ("listeners", "pool") | ("routes", "pool") => &["web"],
-        ("routes", "listener") => &["*"],
+        ("routes", "listener") => &["*", "[::1]:99"],
         ("routes", "host") => &["a", "*.b.c", "[::1]"],
         ("routes", "path") => &["/a", "/a/%20b"],
         ("forward", "trusted-proxies") => &["10.0.0.0/8", "fd00::1"],
@@ -112,7 +112,11 @@ fn file_of(values: &[Option<String>]) -> String {
     for section in sections {
         let (header, needed): (_, &[(&str, &str)]) = match section {
             "pools" => ("[pools.web]".to_owned(), &[("servers", "[\"127.0.0.1:5000\"]")]),
-            "listeners" => ("[[listeners]]".to_owned(), &[("pool", "\"web\"")]),
+            // A second one that always has the same address, for the route to name.
+            "listeners" => {
+                let second = "[[listeners]]\naddress = \"[::1]:99\"\npool = \"other\"\n[[listeners]]";
+                (second.to_owned(), &[("pool", "\"web\"")])
+            }
             "routes" => ("[[routes]]".to_owned(), &[("pool", "\"web\""), ("path", "\"/a\"")]),
             _ => (format!("[{section}]"), &[]),
         };
