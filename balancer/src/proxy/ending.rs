@@ -4,7 +4,7 @@ use super::back::Serving;
 use super::front::{Coming, Exchange, Front, Passing, Stage};
 use super::tries::{count_sent, is_old};
 use super::{Lane, Proxy, down, get, up};
-use crate::fleet::Fault;
+use crate::fleet::{Fault, Outcome};
 use crate::forward::Framed;
 use crate::retry;
 use net::engine::{Close, Io, Token};
@@ -15,6 +15,8 @@ impl Proxy {
     pub(super) fn finish(&mut self, token: Token, io: &mut Io) {
         let Some(front) = get(&mut self.fronts, token) else { return };
         let exchange = &mut front.exchange;
+        // Only now: a server that begins its responses and never ends them is not well.
+        self.lane.tell(exchange, Outcome::Answered(exchange.status));
         if let Some(stats) = exchange.server.and_then(|server| self.lane.pools.stats(server)) {
             let class = usize::from(exchange.status / 100).clamp(1, stats.responses.len());
             stats.responses[class - 1].one();

@@ -182,7 +182,6 @@ impl Lane {
             stats.latencies.record(took);
             stats.latency_sum_ns.add(took.as_nanos() as u64);
         }
-        self.tell(exchange, Outcome::Answered(head.status.code()));
         let pool = self.pools.pool(exchange.pool);
         if let Some(name) = pool.and_then(|pool| pool.config.report_header.as_deref())
             && let Some(load) = head.field(name).and_then(number)

@@ -2,6 +2,7 @@
 
 use super::front::{Coming, Exchange, Front, Passing};
 use super::{Lane, Proxy, get, up};
+use crate::fleet::Outcome;
 use net::engine::{Close, Io, Token};
 
 impl Proxy {
@@ -12,6 +13,7 @@ impl Proxy {
         front.exchange.coming = Coming::Complete;
         front.http.close();
         up(&self.lane.stats().tunnels);
+        self.lane.tell(&front.exchange, Outcome::Answered(front.exchange.status));
         if let Some(stats) = front.exchange.server.and_then(|server| self.lane.pools.stats(server)) {
             stats.responses[0].one();
         }

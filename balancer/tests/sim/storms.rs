@@ -222,3 +222,20 @@ fn a_new_fleet_under_load_loses_nothing() {
         }
     }
 }
+
+/// Its heads are all well: only who looks at the whole response sees that it fails.
+#[test]
+fn a_server_that_never_ends_its_responses_is_ejected() {
+    let mut scene = Scene::bare(1, Faults::calm(), 2, 1, |config| config.pools[0].check = None);
+    let half = [Hear("\r\n\r\n"), say("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf"), Act::Close];
+    scene.add_back(0, &[&half]);
+    scene.add_server(1, Script::right());
+    let control = scene.add_control(1);
+    for _ in 0..40 {
+        scene.add_front(&[say(GET), Wait(Duration::from_millis(100)), Act::Close]);
+        scene.world.run_for(Duration::from_millis(200));
+    }
+    let cut = scene.faults(Fault::ResponseCut);
+    assert!((3..20).contains(&cut), "{cut} of 40 were cut: ejected, it gets no more than a few");
+    assert!(scene.world.program(control).servers()[0][0].failures > 0);
+}
