@@ -168,11 +168,17 @@ fn an_unknown_peer_leaves_a_list_as_it_is() {
 }
 
 #[test]
-fn a_client_made_before_a_reload_gets_a_whole_head_after_it() {
+fn a_client_is_the_same_by_another_configuration_as_if_it_came_then() {
+    let peer = |ip: &str| Some(format!("{ip}:9").parse().unwrap());
     for (before, after) in [(bare(), full()), (full(), bare())] {
-        let old = Client::new(0, Some("192.0.2.1:9".parse().unwrap()), &before);
-        let new = Client::new(0, Some("192.0.2.1:9".parse().unwrap()), &after);
-        let head = "GET / HTTP/1.1\nHost: h";
-        assert_eq!(onward(&after, &old, head), onward(&after, &new, head));
+        for peer in [peer("192.0.2.1"), peer("10.0.0.1"), None] {
+            let old = Client::new(0, peer, &before).by(&after);
+            let new = Client::new(0, peer, &after);
+            let head = "GET / HTTP/1.1\nHost: h\nX-Forwarded-For: 192.0.2.7";
+            assert_eq!(onward(&after, &old, head), onward(&after, &new, head));
+            assert_eq!(old.is_trusted(), new.is_trusted());
+        }
     }
+    let nobody = Announced::Client { source: None, is_tls: false };
+    assert!(!Client::announced(0, &nobody, None, &bare()).by(&full()).is_trusted());
 }

@@ -50,6 +50,21 @@ fn a_head_that_needs_nothing_goes_on_byte_by_byte() {
 }
 
 #[test]
+fn what_servers_report_of_their_load_is_for_us_alone() {
+    let mut config = bare();
+    config.pools[0].report_header = Some("x-load".to_owned());
+    let mut forwarder = Forwarder::new(&config, SEED);
+    let mut pass = |head: &str| {
+        let mut out = Vec::new();
+        with_response(&wire(head), &ANY, |head, raw| forwarder.response(head, raw, &ANY, DATE, &mut out));
+        text(&out)
+    };
+    let rest = "HTTP/1.1 200 OK\nDate: x\nX-Loads: 1\nContent-Length: 5";
+    assert_eq!(pass("HTTP/1.1 200 OK\nDate: x\nX-Load: 7\nX-Loads: 1\nContent-Length: 5\nx-load: 8"), rest);
+    assert_eq!(pass(rest), rest);
+}
+
+#[test]
 fn the_line_is_ours_but_for_status_and_reason() {
     becomes(
         &ANY,

@@ -147,7 +147,9 @@ fn listeners(
     let mut listeners: Vec<Listener> = Vec::with_capacity(keys.len());
     for (at, keys) in keys.into_iter().enumerate() {
         let at = at.to_string();
-        if listeners.iter().any(|other| other.address == keys.address) {
+        // With port 0 the kernel gives each its own.
+        let is_chosen_later = matches!(&keys.address, Address::Tcp(address) if address.port() == 0);
+        if !is_chosen_later && listeners.iter().any(|other| other.address == keys.address) {
             let why = format!("{} is listened on already", keys.address);
             return Err(origin.refuse(&["listeners", &at, "address"], &why));
         }

@@ -10,13 +10,14 @@ use super::outbox::Outbox;
 use super::view::{Admin, CheckView, ServerView, State};
 use crate::config;
 use crate::fleet::{Fleet, Outcome, Pool, Server};
-use crate::health::{Change, Checked, Health, Order, Rules};
+use crate::health::{Change, Checked, Health, Heard, Order, Rules};
 use crate::pick::WEIGHT_ONE;
 use crate::proxy;
 use net::mailbox::Mailer;
 use net::time::{Time, UnixSeconds};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where a server is in the fleet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,13 +125,13 @@ impl Judge {
     }
 
     /// A lane told of an outcome.
-    pub(super) fn on_outcome(&mut self, place: Place, outcome: Outcome, at: Moment) {
+    pub(super) fn on_outcome(&mut self, place: Place, outcome: Outcome, took: Duration, at: Moment) {
         let Place { pool, server } = place;
         let fleet = self.fleet.clone();
         let in_flight = fleet.pools[pool].loads[server].in_flight();
         let rules = Rules::of(&fleet.config.pools[pool]);
         let Some(judged) = self.pools.get_mut(pool) else { return };
-        let change = judged.health.on_outcome(server, outcome, in_flight, &rules, at.now);
+        let change = judged.health.on_outcome(server, Heard { outcome, took, in_flight }, &rules, at.now);
         self.apply(pool, change, at);
     }
 

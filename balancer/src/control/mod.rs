@@ -34,6 +34,7 @@ use net::mailbox::Mailer;
 use net::time::{Time, UnixSeconds};
 use office::Office;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What others tell the control.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub enum Mail {
         server: Arc<Server>,
         /// What.
         outcome: Outcome,
+        /// How long the request was there.
+        took: Duration,
     },
     /// Read the configuration again (SIGHUP).
     Reload,
@@ -168,7 +171,7 @@ impl Program for Control {
     fn on_mail(&mut self, mail: Mail, io: &mut Io) {
         let moment = Moment::of(io);
         match mail {
-            Mail::Told { server, outcome } => self.office.on_told(&server, outcome, moment),
+            Mail::Told { server, outcome, took } => self.office.on_told(&server, outcome, took, moment),
             // Its outcome is logged and shown; nobody waits for it here.
             Mail::Reload => drop(self.office.reload(moment)),
             Mail::Drain => self.office.drain(),

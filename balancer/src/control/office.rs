@@ -15,6 +15,7 @@ use net::engine::Io;
 use net::mailbox::Mailer;
 use net::time::Time;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The largest weight.
 const WEIGHT_MAX: u32 = 256;
@@ -101,9 +102,9 @@ impl Office {
     }
 
     /// A lane told of an outcome; of a server that is gone it says nothing.
-    pub(super) fn on_told(&mut self, server: &Arc<Server>, outcome: Outcome, at: Moment) {
+    pub(super) fn on_told(&mut self, server: &Arc<Server>, outcome: Outcome, took: Duration, at: Moment) {
         let Some(place) = self.judge.find(server) else { return };
-        self.judge.on_outcome(place, outcome, at);
+        self.judge.on_outcome(place, outcome, took, at);
         if !matches!(outcome, Outcome::Answered(0..500)) {
             self.checks.plans.hasten(place, self.judge.check_of(place), at.now);
         }

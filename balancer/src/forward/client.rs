@@ -8,14 +8,16 @@ use crate::proxy_protocol::Announced;
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
-/// Who asks: made once for each connection, and anew when the configuration changes.
+/// Who asks: made once for each connection, and anew when the configuration changes: it must be of the same one as its [`Forwarder`].
+///
+/// [`Forwarder`]: super::Forwarder
 #[derive(Clone, Debug)]
 pub struct Client {
     listener: usize,
     ip: Option<IpAddr>,
+    is_local: bool,
     is_trusted: bool,
     scheme: Scheme,
-    added: Added,
     lines: Box<[u8]>,
 }
 
@@ -61,8 +63,7 @@ impl Client {
     /// Whoever may open our Unix socket is on this machine and was given the right to: it is believed like a trusted proxy.
     pub fn new(listener: usize, peer: Option<SocketAddr>, config: &Config) -> Client {
         let ip = peer.map(|peer| peer.ip().to_canonical());
-        let is_trusted = ip.is_none_or(|ip| is_trusted(ip, config));
-        Client::made(listener, ip, is_trusted, Scheme::Http, config)
+        Client::made(listener, ip, ip.is_none(), Scheme::Http, config)
     }
 
     /// A client that a PROXY protocol header announced. It is trusted if the announced address is, whoever announced it.
@@ -80,22 +81,20 @@ impl Client {
             Announced::Client { source, is_tls } => {
                 let ip = source.map(|source| source.ip().to_canonical());
                 let scheme = if is_tls { Scheme::Https } else { Scheme::Http };
-                let is_trusted = ip.is_some_and(|ip| is_trusted(ip, config));
-                Client::made(listener, ip, is_trusted, scheme, config)
+                Client::made(listener, ip, false, scheme, config)
             }
         }
     }
 
-    fn made(
-        listener: usize,
-        ip: Option<IpAddr>,
-        is_trusted: bool,
-        scheme: Scheme,
-        config: &Config,
-    ) -> Client {
-        let added = Added::new(&config.forward);
-        let lines = lines(added, ip, scheme).into();
-        Client { listener, ip, is_trusted, scheme, added, lines }
+    fn made(listener: usize, ip: Option<IpAddr>, is_local: bool, scheme: Scheme, config: &Config) -> Client {
+        let is_trusted = is_local || ip.is_some_and(|ip| is_trusted(ip, config));
+        let lines = lines(Added::new(&config.forward), ip, scheme).into();
+        Client { listener, ip, is_local, is_trusted, scheme, lines }
+    }
+
+    /// The same client, by another configuration.
+    pub fn by(&self, config: &Config) -> Client {
+        Client::made(self.listener, self.ip, self.is_local, self.scheme, config)
     }
 
     /// Index of the listener.
@@ -118,12 +117,8 @@ impl Client {
     }
 
     /// The lines that end a head whose fields are `added`, up to the request id.
-    pub(super) fn lines(&self, added: Added) -> std::borrow::Cow<'_, [u8]> {
-        if added == self.added {
-            return (&self.lines[..]).into();
-        }
-        // It was made for another configuration: right all the same, if slower.
-        lines(added, self.ip, self.scheme).into()
+    pub(super) fn lines(&self) -> &[u8] {
+        &self.lines
     }
 
     /// What, besides the head, decides what becomes of a request.

@@ -21,6 +21,7 @@
 //! | `Via` | ours is added | – |
 //! | a name like one of these with `_` for `-` | removed | – |
 //! | `Date` | – | added if missing |
+//! | a pool's `report-header` | – | removed |
 
 mod client;
 mod fields;
@@ -46,6 +47,8 @@ use response::Means;
 #[derive(Debug)]
 pub struct Forwarder {
     rules: Rules,
+    /// Fields of responses in which servers report their load, to us alone.
+    reports: Vec<String>,
     ids: RequestIds,
     lines: Places,
     requests: Memo<Onward>,
@@ -151,7 +154,7 @@ pub enum NotPassedOn {
     AskedUs,
     /// It has passed us several times already: 508, as it goes in circles.
     Loop,
-    /// It is valid, but can't be passed on safely: 400, then close.
+    /// It is valid, but can't be passed on safely: 400. Its end is known, so that the connection goes on.
     BadRequest(&'static str),
 }
 
@@ -224,6 +227,7 @@ impl Forwarder {
     pub fn new(config: &Config, seed: u64) -> Forwarder {
         Forwarder {
             rules: Rules::new(config),
+            reports: config.pools.iter().filter_map(|pool| pool.report_header.clone()).collect(),
             ids: RequestIds::new(seed),
             lines: Places::default(),
             requests: Memo::new(),
@@ -261,7 +265,7 @@ impl Forwarder {
             }
         };
         let added = self.rules.added;
-        out.extend_from_slice(&client.lines(added));
+        out.extend_from_slice(client.lines());
         if added.request_id {
             onward = onward.with_id(out.len() - start, ID_BYTES);
             out.extend_from_slice(self.ids.next());
@@ -291,7 +295,7 @@ impl Forwarder {
             }
             Err(place) => {
                 let start = out.len();
-                let means = response::write(head, raw, to, &mut self.lines, out);
+                let means = response::write(head, raw, to, &self.reports, &mut self.lines, out);
                 self.responses.learn(place, key, raw, &out[start..], means);
                 means
             }

@@ -21,6 +21,8 @@ pub(super) struct Means {
 /// What one look at all fields says.
 struct Seen<'r> {
     lines: Lines<'r>,
+    /// Names of fields in which servers tell the balancer something.
+    reports: &'r [String],
     options: Options<'r>,
     lengths: usize,
     length: &'r [u8],
@@ -36,11 +38,12 @@ pub(super) fn key(to: &Asker) -> u32 {
     (to.asked as u32) << 2 | u32::from(to.version == Version::Http11) << 1 | u32::from(to.keep_alive)
 }
 
-/// Appends `head` as the client gets it; nothing, if that client can't take it.
+/// Appends `head` as the client gets it, without `reports`; nothing, if that client can't take it.
 pub(super) fn write(
     head: &ResponseHead<'_>,
     raw: &[u8],
     to: &Asker,
+    reports: &[String],
     lines: &mut Places,
     out: &mut Vec<u8>,
 ) -> Means {
@@ -53,7 +56,7 @@ pub(super) fn write(
         // RFC 9110 §15.2: HTTP/1.0 has none.
         return Means { returned, needs_date: false };
     }
-    let seen = look(lines.find(raw));
+    let seen = look(lines.find(raw), reports);
     let needs_date = !seen.has_date && !status.is_interim();
     let says_close = !returned.keep_alive && !status.is_interim();
     let says_keep_alive = returned.keep_alive && to.version == Version::Http10;
@@ -92,13 +95,13 @@ fn framed(framing: ResponseFraming, version: Version) -> Framed {
     }
 }
 
-fn look(lines: Lines<'_>) -> Seen<'_> {
+fn look<'r>(lines: Lines<'r>, reports: &'r [String]) -> Seen<'r> {
     let mut options = Options::default();
     let (mut lengths, mut length) = (0, &b""[..]);
     let (mut codings, mut coding) = (0, &b""[..]);
     let mut has_date = false;
     let mut has_hop_fields = false;
-    for Line { value, kind, .. } in lines.iter() {
+    for Line { name, value, kind, .. } in lines.iter() {
         match kind {
             Kind::Connection => {
                 has_hop_fields = true;
@@ -117,10 +120,14 @@ fn look(lines: Lines<'_>) -> Seen<'_> {
                 coding = value;
             }
             Kind::Date => has_date = true,
-            _ => {}
+            _ => has_hop_fields |= is_among(reports, name),
         }
     }
-    Seen { lines, options, lengths, length, codings, coding, has_date, has_hop_fields }
+    Seen { lines, reports, options, lengths, length, codings, coding, has_date, has_hop_fields }
+}
+
+fn is_among(reports: &[String], name: &[u8]) -> bool {
+    reports.iter().any(|report| report.as_bytes().eq_ignore_ascii_case(name))
 }
 
 /// Do the fields say the body's length as we would: once, and plainly?
@@ -165,7 +172,7 @@ fn fields(out: &mut Vec<u8>, head: &ResponseHead<'_>, framed: Framed, seen: &See
                 framing(out, line.name, head, framed, seen);
             }
             Kind::Trailer if !has_trailers => {}
-            _ if seen.options.name_field(line.name) => {}
+            _ if seen.options.name_field(line.name) || is_among(seen.reports, line.name) => {}
             _ => line.copy(out),
         }
     }

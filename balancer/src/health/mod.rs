@@ -11,6 +11,6 @@ mod slow_start;
 #[cfg(test)]
 mod tests;
 
-pub use moves::{Checked, Rules};
+pub use moves::{Checked, Heard, Rules};
 pub use pool::{Change, Order, Pool};
 pub use server::Health;

@@ -52,6 +52,17 @@ pub struct Checked<'a> {
     pub said: &'a str,
 }
 
+/// What a lane told of.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// How a request ended.
+    pub outcome: Outcome,
+    /// How long it took: whether it began in the state that the server is in now.
+    pub took: Duration,
+    /// Requests at that server now.
+    pub in_flight: u32,
+}
+
 impl Health {
     /// A check ended. Returns the state it was in, if that changed.
     pub fn on_check(&mut self, check: Checked<'_>, rules: &Rules<'_>, now: Time) -> Option<State> {
@@ -81,16 +92,15 @@ impl Health {
         }
     }
 
-    /// A lane told of an outcome: the last of a run, or any of a server on probation. `in_flight`: requests there now. Returns the state
-    /// it was in, if that changed.
+    /// A lane told of an outcome: the last of a run, or any of a server on probation. Returns the state it was in, if that changed.
     pub fn on_outcome(
         &mut self,
-        outcome: Outcome,
+        heard: Heard,
         may_be_ejected: bool,
-        in_flight: u32,
         rules: &Rules<'_>,
         now: Time,
     ) -> Option<State> {
+        let Heard { outcome, took, in_flight } = heard;
         // One that the operator takes out is being shut down perhaps: what fails there says nothing.
         if self.admin != Admin::Ready {
             return None;
@@ -109,6 +119,10 @@ impl Health {
             }
             Stage::Probation { stragglers, .. } => {
                 *stragglers = in_flight.min(*stragglers);
+                // A request from before shows how the server was.
+                if took > now.since(self.since) {
+                    return None;
+                }
                 if is_failure || (is_error && passive.errors_5xx > 0) {
                     let why = format!("a request on probation failed: {}", name(outcome));
                     self.eject(outcome, why, in_flight, rules, now)

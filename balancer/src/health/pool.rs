@@ -3,10 +3,9 @@
 //! In: events about one server each. Out: what changed, and an [`Order`] for each server. Never: the only server that works ejected, or
 //! more than the configured share of them.
 
-use super::moves::{Checked, Rules};
+use super::moves::{Checked, Heard, Rules};
 use super::server::Health;
 use crate::control::{Admin, State};
-use crate::fleet::Outcome;
 use crate::pick::WEIGHT_ONE;
 use net::time::Time;
 
@@ -98,18 +97,17 @@ impl Pool {
         self.changed(server, from, rules, now)
     }
 
-    /// A lane told of an outcome at a server, which has so many requests `in_flight` now.
+    /// A lane told of an outcome at a server.
     pub fn on_outcome(
         &mut self,
         server: usize,
-        outcome: Outcome,
-        in_flight: u32,
+        heard: Heard,
         rules: &Rules<'_>,
         now: Time,
     ) -> Option<Change> {
         let may_be_ejected = self.may_be_ejected(server, rules);
         let health = &mut self.members.get_mut(server)?.health;
-        let from = health.on_outcome(outcome, may_be_ejected, in_flight, rules, now);
+        let from = health.on_outcome(heard, may_be_ejected, rules, now);
         self.changed(server, from, rules, now)
     }
 

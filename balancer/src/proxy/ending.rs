@@ -2,7 +2,7 @@
 
 use super::back::Serving;
 use super::front::{Coming, Exchange, Front, Passing, Stage};
-use super::tries::{count_sent, is_old};
+use super::tries::is_old;
 use super::{Lane, Proxy, down, get, up};
 use crate::fleet::{Fault, Outcome};
 use crate::forward::Framed;
@@ -16,7 +16,7 @@ impl Proxy {
         let Some(front) = get(&mut self.fronts, token) else { return };
         let exchange = &mut front.exchange;
         // Only now: a server that begins its responses and never ends them is not well.
-        self.lane.tell(exchange, Outcome::Answered(exchange.status));
+        self.lane.tell(exchange, Outcome::Answered(exchange.status), io.now());
         if let Some(stats) = exchange.server.and_then(|server| self.lane.pools.stats(server)) {
             let class = usize::from(exchange.status / 100).clamp(1, stats.responses.len());
             stats.responses[class - 1].one();
@@ -36,9 +36,6 @@ impl Proxy {
         let Some(back) = get(&mut self.backs, token) else { return };
         let Some(front) = get(&mut self.fronts, client) else { return };
         let (server, now) = (back.server, io.now());
-        if let Some(stats) = self.lane.pools.stats(server) {
-            count_sent(stats, &front.exchange, token, io);
-        }
         let pool = self.lane.pools.pool(front.exchange.pool);
         let idle = pool.map(|pool| (pool.config.idle.clone(), pool.limits.idle));
         let entry = self.lane.pools.server_mut(server);
@@ -174,12 +171,12 @@ impl Lane {
         {
             retry::give_back(&pool.shared.retries);
         }
+        self.detach(exchange, io);
         self.give_back(exchange);
         self.drop_kept(exchange);
         self.totals.clear(token);
         self.deadlines.clear(token);
         exchange.stage = Passing::Idle;
-        exchange.back = None;
     }
 
     /// No more requests are read from this client.

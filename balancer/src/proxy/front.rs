@@ -87,8 +87,8 @@ pub(super) struct Exchange {
     pub(super) sent: Time,
     /// From there to the response's head.
     pub(super) latency_ns: u64,
-    /// Bytes that the kernel had taken for the server's connection before this request.
-    pub(super) back_sent_before: u64,
+    /// Bytes that the engine had taken for the server's connection before this request.
+    pub(super) back_taken_before: u64,
     /// Bytes passed on to the client.
     pub(super) response_bytes: u64,
     /// Bytes of the request's content.
@@ -196,7 +196,7 @@ impl Exchange {
             began: Time(0),
             sent: Time(0),
             latency_ns: 0,
-            back_sent_before: 0,
+            back_taken_before: 0,
             response_bytes: 0,
             request_bytes: 0,
             upload_sent: 0,

@@ -174,6 +174,10 @@ impl Proxy {
             let limits = message_limits(&fleet.config);
             (self.heads, self.response_heads) = (Heads::new(limits), ResponseHeads::new(limits));
         }
+        if lane.config.forward != fleet.config.forward {
+            let fronts = self.fronts.iter_mut().flatten();
+            fronts.for_each(|(_, front)| front.client = front.client.by(&fleet.config));
+        }
         lane.config = fleet.config.clone();
         lane.generation = fleet.generation;
         lane.forwarder = Forwarder::new(&fleet.config, lane.seed ^ fleet.generation);
@@ -256,7 +260,7 @@ impl Program for Proxy {
         } else if let Some(back) = get(&mut self.backs, token)
             && let Serving::Front(front) = back.serving
         {
-            self.steer(front, io);
+            self.on_taken(front, io);
         }
     }
 

@@ -91,10 +91,19 @@ impl Proxy {
             _ => false,
         };
         if waits || front.held.len() > HELD_BYTES_MAX {
+            self.lane.limit_upload(front, io);
             io.pause(token);
         } else {
             io.resume(token);
         }
+    }
+
+    /// The server has taken what it was sent of the request: the client may go on.
+    pub(super) fn on_taken(&mut self, token: Token, io: &mut Io) {
+        if let Some(front) = get(&mut self.fronts, token) {
+            self.lane.limit_upload(front, io);
+        }
+        self.steer(token, io);
     }
 }
 
@@ -253,6 +262,18 @@ impl Lane {
         };
         front.phase = phase;
         self.deadlines.set(front.token, kind, io.now());
+    }
+
+    /// Whoever holds up the rest of the request is under a limit: the client that sends it, or the server that does not take it.
+    pub(super) fn limit_upload(&mut self, front: &Front, io: &Io) {
+        let exchange = &front.exchange;
+        let is_sent = matches!(exchange.stage, Passing::Asking | Passing::Answering);
+        let Some(back) = exchange.back.filter(|_| is_sent && exchange.coming == Coming::Body) else { return };
+        let limit = match self.pools.pool(exchange.pool) {
+            Some(pool) if io.is_over(back) => pool.limits.body,
+            _ => self.limits.body,
+        };
+        self.deadlines.set(front.token, limit, io.now());
     }
 
     /// The request is out: the response is awaited from now on.

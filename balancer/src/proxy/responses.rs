@@ -2,9 +2,11 @@
 
 use super::back::{Back, Serving};
 use super::front::{Coming, Front, Passing};
+use super::tries::reached;
 use super::{Lane, Proxy, get};
 use crate::fleet::Outcome;
 use crate::forward::{Asker, Framed, last_chunk};
+use crate::retry::Reached;
 use net::engine::{Close, Io, Token};
 use net::http1::{Ended, Fields, ResponseEvent, ResponseHead, ResponseHeads, write};
 use std::time::Duration;
@@ -44,6 +46,10 @@ impl Proxy {
         if front.exchange.stage == Passing::Tunnel {
             return self.lane.pass_to_client(front, bytes, io);
         }
+        // Nothing of the request has left yet: whatever this answers, it is not that.
+        if front.exchange.stage == Passing::Asking && reached(&front.exchange, io) == Reached::Nothing {
+            return self.fail_back(token, client, Outcome::Broke, io);
+        }
         match self.lane.pass_response(front, back, &mut self.response_heads, bytes, io) {
             Came::Part => self.lane.limit_stalls(front, token, io),
             Came::Whole(0) => self.finish(client, io),
@@ -53,10 +59,7 @@ impl Proxy {
                 self.finish(client, io);
             }
             Came::Switched(behind) => self.begin_tunnel(client, &bytes[bytes.len() - behind..], io),
-            Came::Malformed => {
-                self.close_back_as(token, Close::Reset, io);
-                self.on_failed(client, Outcome::Malformed, io);
-            }
+            Came::Malformed => self.fail_back(token, client, Outcome::Malformed, io),
         }
     }
 

@@ -59,13 +59,10 @@ impl Proxy {
             && exchange.interims == 0;
         match io.is_over(back) {
             // The client waits for the server, which has a limit of its own.
-            false if waits_for_100 => self.lane.deadlines.set(token, self.lane.limits.body, io.now()),
+            false if waits_for_100 => self.lane.limit_upload(front, io),
             false => self.give_up_on_client(token, io),
-            true if takes => self.lane.deadlines.set(token, self.lane.limits.body, io.now()),
-            true => {
-                self.close_back_as(back, Close::Reset, io);
-                self.on_failed(token, Outcome::TimedOut, io);
-            }
+            true if takes => self.lane.limit_upload(front, io),
+            true => self.fail_back(back, token, Outcome::TimedOut, io),
         }
     }
 
@@ -98,7 +95,8 @@ impl Proxy {
         }
     }
 
-    fn fail_back(&mut self, token: Token, client: Token, outcome: Outcome, io: &mut Io) {
+    /// The try over this connection failed, which is closed, and the server told so.
+    pub(super) fn fail_back(&mut self, token: Token, client: Token, outcome: Outcome, io: &mut Io) {
         self.close_back_as(token, Close::Reset, io);
         self.on_failed(client, outcome, io);
     }

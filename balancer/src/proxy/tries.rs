@@ -6,7 +6,7 @@ use super::front::{Coming, Exchange, Kept, Passing};
 use super::{Lane, Proxy, down, get, up};
 use crate::config::Balance;
 use crate::control;
-use crate::fleet::{Fault, Outcome, ServerStats};
+use crate::fleet::{Fault, Outcome};
 use crate::forward::Repeat;
 use crate::pick::Refused;
 use crate::retry::{self, Decision, Over, Reached};
@@ -105,7 +105,7 @@ impl Proxy {
         entry.serving = Serving::Front(token);
         exchange.stage = Passing::Asking;
         (exchange.back, exchange.over, exchange.sent) = (Some(back), over, io.now());
-        exchange.back_sent_before = io.sent_so_far(back);
+        exchange.back_taken_before = io.taken_so_far(back);
         if let Kept::Whole(kept) = &exchange.kept {
             io.out(back).extend_from_slice(kept);
         }
@@ -162,12 +162,12 @@ impl Proxy {
         let Some(front) = get(&mut self.fronts, token) else { return };
         let exchange = &mut front.exchange;
         if exchange.stage == Passing::Tunnel {
-            exchange.back = None;
+            self.lane.detach(exchange, io);
             return self.cut_tunnel(token, io);
         }
         let reached = reached(exchange, io);
-        self.lane.note(exchange, outcome, reached);
-        exchange.back = None;
+        self.lane.note(exchange, outcome, reached, io.now());
+        self.lane.detach(exchange, io);
         exchange.failed = Some(outcome);
         let is_kept = matches!(exchange.kept, Kept::Whole(_));
         let pool = self.lane.pools.pool(exchange.pool);
@@ -221,7 +221,7 @@ impl Proxy {
 
 impl Lane {
     /// Counts how a try failed, and tells the control if that is due.
-    fn note(&mut self, exchange: &Exchange, outcome: Outcome, reached: Reached) {
+    fn note(&mut self, exchange: &Exchange, outcome: Outcome, reached: Reached, now: Time) {
         let Some(entry) = exchange.server.and_then(|server| self.pools.server(server)) else { return };
         let stats = &entry.shared.lanes[self.number];
         let count = match outcome {
@@ -236,12 +236,12 @@ impl Lane {
         let crossed =
             outcome == Outcome::Broke && exchange.over == Over::Reused && reached != Reached::Answering;
         if !crossed {
-            self.tell(exchange, outcome);
+            self.tell(exchange, outcome, now);
         }
     }
 
     /// Tells of one outcome to whom it may concern.
-    pub(super) fn tell(&mut self, exchange: &Exchange, outcome: Outcome) {
+    pub(super) fn tell(&mut self, exchange: &Exchange, outcome: Outcome, now: Time) {
         let Some(entry) = exchange.server.and_then(|server| self.pools.server(server)) else { return };
         let is_failure = !matches!(outcome, Outcome::Answered(..500));
         let by_latency = self.pools.pool(exchange.pool).is_some_and(|p| p.config.balance == Balance::HotCold);
@@ -250,7 +250,8 @@ impl Lane {
             entry.shared.load.took(if is_failure { took.max(FAILURE_TOOK) } else { took });
         }
         if entry.shared.suspicion.note(outcome) {
-            let told = control::Mail::Told { server: entry.shared.clone(), outcome };
+            let took = now.since(exchange.sent);
+            let told = control::Mail::Told { server: entry.shared.clone(), outcome, took };
             // A box that is full has heard enough; a control that is gone takes the process along.
             let _ = self.control.send(told);
         }
@@ -271,6 +272,14 @@ impl Lane {
         exchange.on_budget
     }
 
+    /// Counts what the connection to the server carried of the request, and lets go of it.
+    pub(super) fn detach(&self, exchange: &mut Exchange, io: &Io) {
+        let Some(back) = exchange.back.take() else { return };
+        if let Some(stats) = exchange.server.and_then(|server| self.pools.stats(server)) {
+            stats.sent_bytes.add(io.taken_so_far(back).saturating_sub(exchange.back_taken_before));
+        }
+    }
+
     /// Gives back the place at the server, if the request has one.
     pub(super) fn give_back(&mut self, exchange: &mut Exchange) {
         let Some(server) = exchange.server.take() else { return };
@@ -279,10 +288,9 @@ impl Lane {
     }
 }
 
-/// How far the try under way had come.
-fn reached(exchange: &Exchange, io: &Io) -> Reached {
-    // What an earlier turn handed to the engine may be on its way although the kernel's word of it is not here yet.
-    let has_sent = |back| io.now() != exchange.sent || io.sent_so_far(back) != exchange.back_sent_before;
+/// How far the try under way has come.
+pub(super) fn reached(exchange: &Exchange, io: &Io) -> Reached {
+    let has_sent = |back| io.taken_so_far(back) != exchange.back_taken_before;
     match exchange.stage {
         Passing::Answering | Passing::Tunnel => Reached::Answering,
         _ if exchange.interims > 0 => Reached::Answering,
@@ -299,11 +307,6 @@ pub(super) fn fault_of(outcome: Outcome) -> Fault {
         Outcome::TimedOut => Fault::ResponseTimeout,
         Outcome::Malformed => Fault::BadResponse,
     }
-}
-
-/// Counts what a connection carried for one request.
-pub(super) fn count_sent(stats: &ServerStats, exchange: &Exchange, back: Token, io: &Io) {
-    stats.sent_bytes.add(io.sent_so_far(back).saturating_sub(exchange.back_sent_before));
 }
 
 /// Has a connection reached its greatest age?

@@ -13,7 +13,7 @@ impl Proxy {
         front.exchange.coming = Coming::Complete;
         front.http.close();
         up(&self.lane.stats().tunnels);
-        self.lane.tell(&front.exchange, Outcome::Answered(front.exchange.status));
+        self.lane.tell(&front.exchange, Outcome::Answered(front.exchange.status), io.now());
         if let Some(stats) = front.exchange.server.and_then(|server| self.lane.pools.stats(server)) {
             stats.responses[0].one();
         }

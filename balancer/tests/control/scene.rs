@@ -109,7 +109,7 @@ impl Scene {
     pub(crate) fn see(&mut self, server: &Arc<Server>, outcome: Outcome) -> bool {
         let is_told = server.suspicion.note(outcome);
         if is_told {
-            self.mail(Mail::Told { server: server.clone(), outcome });
+            self.mail(Mail::Told { server: server.clone(), outcome, took: Duration::ZERO });
         }
         is_told
     }

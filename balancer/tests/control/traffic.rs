@@ -67,7 +67,7 @@ fn a_server_that_is_not_of_the_fleet_is_nobody() {
     let mut scene = Scene::new(13, Faults::calm(), unchecked(2), &OK);
     scene.until(100);
     let stranger = Fleet::new(unchecked(2), 2).pools[0].servers[0].clone();
-    scene.mail(Mail::Told { server: stranger, outcome: Outcome::Broke });
+    scene.mail(Mail::Told { server: stranger, outcome: Outcome::Broke, took: Duration::ZERO });
     assert_eq!(scene.states(), [Up, Up]);
 }
 

@@ -97,7 +97,7 @@ fn each_limit_fires_at_its_time_as_what_it_is() {
         case("half an answer", &[say(GET)], &half, 70, Some(200), Some(Fault::ResponseStalled)),
         case("an idle tunnel", &[say(UPGRADE)], &switches, 90, Some(101), None),
         // What the server took at first is seen when the time first runs out.
-        case("a server that is deaf", &[upload(MUCH)], &[Deaf, Wait(secs(100)), Attend], 60, Some(504), {
+        case("a server that is deaf", &[upload(MUCH)], &[Deaf, Wait(secs(200)), Attend], 140, Some(504), {
             Some(Fault::ResponseTimeout)
         }),
     ];

@@ -82,6 +82,8 @@ struct Slot {
     sending: usize,
     /// Accepted by the kernel, in all.
     sent: u64,
+    /// Taken by the engine, in all.
+    taken: u64,
 }
 
 impl Slot {
@@ -150,6 +152,13 @@ impl Io {
     /// peer takes its output.
     pub fn sent_so_far(&self, token: Token) -> u64 {
         self.slot(token).map_or(0, |slot| slot.sent)
+    }
+
+    /// Bytes of the token's output that the engine has taken so far, on their way to the kernel: these may have
+    /// reached the peer. The others can't have; where this has not grown since an append, nothing of it left.
+    /// Good up to and in `on_end`.
+    pub fn taken_so_far(&self, token: Token) -> u64 {
+        self.slot(token).map_or(0, |slot| slot.taken)
     }
 
     /// Bytes appended that the kernel has not taken yet; zero for a token that is gone.
@@ -381,6 +390,7 @@ impl Io {
             return None;
         }
         slot.sending = slot.out.len();
+        slot.taken += slot.sending as u64;
         Some(std::mem::take(&mut slot.out))
     }
 
@@ -458,6 +468,7 @@ impl Io {
                 out: Vec::new(),
                 sending: 0,
                 sent: 0,
+                taken: 0,
             });
             (self.slots.len() - 1) as u32
         });
@@ -468,6 +479,7 @@ impl Io {
         slot.over = false;
         slot.read_while_over = false;
         slot.sent = 0;
+        slot.taken = 0;
         Token { index, generation: slot.generation }
     }
 

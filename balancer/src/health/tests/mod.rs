@@ -2,7 +2,7 @@
 
 mod pool;
 
-use super::{Checked, Health, Order, Pool, Rules};
+use super::{Checked, Health, Heard, Order, Pool, Rules};
 use crate::config::{Check, Passive, Recovery};
 use crate::control::{Admin, State};
 use crate::fleet::Outcome;
@@ -143,11 +143,11 @@ fn errors_that_the_operator_does_not_count_eject_nobody() {
     let mut pool = pool_of(2);
     let passive = Passive { errors_5xx: 0, ..passive() };
     let rules = Rules { passive: &passive, ..rules() };
-    assert_eq!(pool.on_outcome(0, Answered(500), 0, &rules, Time(0)), None);
-    pool.on_outcome(0, Broke, 0, &rules, Time(0)).expect("a failure counts");
+    assert_eq!(pool.on_outcome(0, heard(Answered(500), 0), &rules, Time(0)), None);
+    pool.on_outcome(0, heard(Broke, 0), &rules, Time(0)).expect("a failure counts");
     pool.on_time(|_| 0, &rules, at(10));
-    pool.on_outcome(0, Answered(500), 0, &rules, at(10));
-    pool.on_outcome(0, Answered(500), 0, &rules, at(10)).expect("they are answers, on probation too");
+    pool.on_outcome(0, heard(Answered(500), 0), &rules, at(10));
+    pool.on_outcome(0, heard(Answered(500), 0), &rules, at(10)).expect("they are answers, on probation too");
     assert_eq!(state(&pool, 0), Rising);
 }
 
@@ -190,18 +190,32 @@ fn a_drained_server_is_checked_on_and_its_last_requests_say_nothing() {
 #[test]
 fn an_ejection_waits_for_requests_from_before_it_but_only_as_long_again() {
     let mut pool = pool_of(2);
-    pool.on_outcome(0, TimedOut, 7, &rules(), Time(0));
+    pool.on_outcome(0, heard(TimedOut, 7), &rules(), Time(0));
     assert_eq!(due(&mut pool, 3, 10), (Ejected, u32::MAX));
     assert_eq!(due(&mut pool, 0, 12), (Probation, 1));
     let mut pool = pool_of(2);
-    pool.on_outcome(0, TimedOut, 7, &rules(), Time(0));
+    pool.on_outcome(0, heard(TimedOut, 7), &rules(), Time(0));
     for seconds in 10..20 {
         assert_eq!(due(&mut pool, 3, seconds).0, Ejected, "{seconds}");
     }
     // Three tunnels stay: one request more is let in beside them, and beside fewer when they are gone.
     assert_eq!(due(&mut pool, 3, 20), (Probation, 4));
-    pool.on_outcome(0, Answered(200), 1, &rules(), at(21));
+    pool.on_outcome(0, heard(Answered(200), 1), &rules(), at(21));
     assert_eq!(orders(&pool, 21)[0].limit, 2);
+}
+
+#[test]
+fn a_request_from_before_proves_nothing_on_probation() {
+    let mut pool = pool_of(2);
+    pool.on_outcome(0, heard(TimedOut, 1), &rules(), Time(0));
+    assert_eq!(due(&mut pool, 1, 20), (Probation, 2));
+    for outcome in [Answered(200), Broke] {
+        let took = Duration::from_secs(21);
+        assert_eq!(pool.on_outcome(0, Heard { took, ..heard(outcome, 0) }, &rules(), at(21)), None);
+    }
+    assert_eq!(orders(&pool, 21)[0].limit, 1, "it is gone, and its place with it");
+    let took = Duration::from_secs(1);
+    pool.on_outcome(0, Heard { took, ..heard(Broke, 0) }, &rules(), at(21)).expect("that one began in it");
 }
 
 #[test]
@@ -250,13 +264,18 @@ fn reasons_are_words_for_an_operator() {
         pool.on_check(0, good(), &rules(), Time(0));
     });
     assert_eq!(why(&pool), "2 checks in a row passed: status 200");
-    pool.on_outcome(0, Answered(502), 0, &rules(), Time(0));
+    pool.on_outcome(0, heard(Answered(502), 0), &rules(), Time(0));
     assert_eq!(why(&pool), "10 requests in a row failed: status 502");
     pool.on_time(|_| 0, &rules(), at(10));
     assert_eq!(why(&pool), "its ejection is over");
-    pool.on_outcome(0, ConnectFailed, 0, &rules(), at(10));
+    pool.on_outcome(0, heard(ConnectFailed, 0), &rules(), at(10));
     assert_eq!(why(&pool), "a request on probation failed: could not connect");
     assert_eq!(pool.server(0).map(Health::failures), Some(2));
+}
+
+/// Of a request that took no time.
+fn heard(outcome: Outcome, in_flight: u32) -> Heard {
+    Heard { outcome, took: Duration::ZERO, in_flight }
 }
 
 /// Plays a history at the first of four servers, and compares its state after each event.
@@ -272,7 +291,7 @@ fn tell(history: &[(Event, State)]) {
                 pool.on_check(0, bad(), &rules(), now);
             }
             Told(outcome) => {
-                pool.on_outcome(0, outcome, 0, &rules(), now);
+                pool.on_outcome(0, heard(outcome, 0), &rules(), now);
             }
             Set(admin) => {
                 pool.set_admin(0, admin, &rules(), now);
@@ -295,7 +314,7 @@ fn play(health: &mut Health, event: Event, now: Time) {
             health.on_check(bad(), &rules(), now);
         }
         Told(outcome) => {
-            health.on_outcome(outcome, true, 0, &rules(), now);
+            health.on_outcome(heard(outcome, 0), true, &rules(), now);
         }
         At(seconds) => {
             health.on_time(0, &rules(), at(seconds));

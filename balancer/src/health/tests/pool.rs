@@ -6,11 +6,11 @@ use proptest::prelude::*;
 #[test]
 fn the_only_server_that_works_is_never_ejected() {
     let mut one = pool_of(1);
-    assert_eq!(one.on_outcome(0, Broke, 0, &rules(), Time(0)), None);
+    assert_eq!(one.on_outcome(0, heard(Broke, 0), &rules(), Time(0)), None);
     for takes_out in [take_down as fn(&mut Pool, usize), drain, ejected, weightless] {
         let mut pool = pool_of(2);
         takes_out(&mut pool, 1);
-        assert_eq!(pool.on_outcome(0, Broke, 0, &rules(), Time(0)), None);
+        assert_eq!(pool.on_outcome(0, heard(Broke, 0), &rules(), Time(0)), None);
         assert_eq!(state(&pool, 0), Up);
     }
 }
@@ -19,17 +19,18 @@ fn the_only_server_that_works_is_never_ejected() {
 fn the_ejected_share_is_bounded_and_servers_on_probation_count() {
     let mut pool = pool_of(10);
     for server in 0..10 {
-        pool.on_outcome(server, Broke, 0, &rules(), Time(0));
+        pool.on_outcome(server, heard(Broke, 0), &rules(), Time(0));
     }
     assert_eq!(states(&pool, Ejected), 3);
     pool.on_time(|_| 0, &rules(), at(10));
     assert_eq!(states(&pool, Probation), 3);
-    assert_eq!(pool.on_outcome(9, Broke, 0, &rules(), at(10)), None);
-    pool.on_outcome(0, Broke, 0, &rules(), at(10)).expect("one that is out already may be put out again");
+    assert_eq!(pool.on_outcome(9, heard(Broke, 0), &rules(), at(10)), None);
+    pool.on_outcome(0, heard(Broke, 0), &rules(), at(10))
+        .expect("one that is out already may be put out again");
     (0..2).for_each(|_| {
-        pool.on_outcome(1, Answered(200), 0, &rules(), at(10));
+        pool.on_outcome(1, heard(Answered(200), 0), &rules(), at(10));
     });
-    pool.on_outcome(9, Broke, 0, &rules(), at(10)).expect("there is room again");
+    pool.on_outcome(9, heard(Broke, 0), &rules(), at(10)).expect("there is room again");
 }
 
 #[test]
@@ -126,7 +127,7 @@ pool.on_check(server, good(), &rules, now);
 pool.on_check(server, bad(), &rules, now);
 }
                 Told(outcome) => {
-pool.on_outcome(server, outcome, in_flight, &rules, now);
+pool.on_outcome(server, heard(outcome, in_flight), &rules, now);
 }
                 At(seconds) => now = now + Duration::from_secs(seconds % 40),
                 Set(admin) => {
@@ -181,7 +182,7 @@ fn drain(pool: &mut Pool, server: usize) {
 }
 
 fn ejected(pool: &mut Pool, server: usize) {
-    pool.on_outcome(server, Broke, 0, &rules(), Time(0));
+    pool.on_outcome(server, heard(Broke, 0), &rules(), Time(0));
 }
 
 fn weightless(pool: &mut Pool, server: usize) {
