@@ -12,52 +12,17 @@ use crate::proxy::{Links, Mail, Proxy};
 use clap::ValueEnum;
 use net::address::Address;
 use net::engine::{self, Engine, Probe};
-use net::listen::{self, Listener};
-use net::mailbox::{MAILS_MAX, Mailbox, Mailer, mailbox};
-use net::percore::{self, Cores, Ended};
-use net::signals::{Signal, on_signal};
+use net::listen::{self, Accept, Listener};
+use net::mailbox::{Mailbox, Mailer};
+pub use net::service::Failure;
+use net::service::{self, Banner, Threads};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread;
 
 /// Connections of the admin port and of checks together.
 const CONTROL_CONNECTIONS_MAX: usize = 512;
-
-/// Why the balancer did not start, or did not end well. The text is one line for the operator.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// Something the operator can put right: exit code 2.
-    #[error("{0}")]
-    CannotStart(String),
-    /// A lane ended by itself: exit code 1.
-    #[error("lane {lane}: {why}; ending, so that the service manager can start afresh")]
-    Lane {
-        /// Which.
-        lane: usize,
-        /// What it said.
-        why: String,
-    },
-    /// The control ended by itself: exit code 1.
-    #[error("the control ended: {0}; ending, so that the service manager can start afresh")]
-    Control(String),
-}
-
-impl Failure {
-    /// What the process should exit with.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Failure::CannotStart(_) => 2,
-            Failure::Lane { .. } | Failure::Control(_) => 1,
-        }
-    }
-
-    fn cannot_start(error: impl fmt::Display) -> Failure {
-        Failure::CannotStart(error.to_string())
-    }
-}
 
 /// A balancer whose lanes run.
 pub struct Running {
@@ -67,7 +32,7 @@ pub struct Running {
     probe: Probe,
     fleet: Arc<Fleet>,
     doors: Doors,
-    ended: mpsc::Receiver<Part>,
+    threads: Threads,
 }
 
 /// The way to all threads.
@@ -92,31 +57,29 @@ impl Doors {
     }
 }
 
-/// A thread that ended.
-enum Part {
-    Lane(usize, Ended<Result<(), engine::Failure>>),
-    Control(String),
-}
-
 /// Starts everything.
 ///
 /// # Errors
 /// What stands in the way, for the operator.
 pub fn start(config: Config, process: &Process, source: Source) -> Result<Running, Failure> {
-    let cores = process.cores.resolve().map_err(|e| Failure::CannotStart(format!("--cores: {e}")))?;
+    let cores = process.cores.resolve().map_err(Failure::to("--cores"))?;
     let probe = process.engine.resolve().map_err(Failure::cannot_start)?;
-    warn_of_descriptors(&config, cores.len());
+    service::warn_of_descriptors(config.front.connections_max, cores.len(), "lower connections-max");
     tracing::info!(engine = probe.engine.name(), why = probe.why, "engine chosen");
-    let (addresses, listeners) = listeners(&config, cores.len())?;
+    let bind = config.listeners.iter().map(|listener| &listener.address);
+    let service::Doors { addresses, listeners } = service::doors(bind, &cores, Accept::Hash)?;
     let reopen = Reopen::default();
     let log = log::start(&config.log, reopen.clone()).map_err(Failure::CannotStart)?;
     let fleet = Arc::new(Fleet::new(config, cores.len()));
-    let mailboxes = cores.iter().map(|_| one_mailbox()).collect::<Result<Vec<_>, _>>()?;
+    let mailboxes = cores.iter().map(|_| service::one_mailbox()).collect::<Result<Vec<_>, _>>()?;
     let (mailers, boxes): (Vec<_>, Vec<_>) = mailboxes.into_iter().unzip();
-    let (control, control_box) = one_mailbox()?;
+    let (control, control_box) = service::one_mailbox()?;
     let doors = Doors { lanes: mailers, control, is_draining: Arc::default(), reopen };
-    let (end, ended) = mpsc::channel();
-    let admin = start_control(process, &probe, &cores, &fleet, &doors, control_box, source, end.clone())?;
+    let mut threads = Threads::default();
+    let desk = admin::Admin::new(probe.engine.name(), cores.clone());
+    let load = Box::new(move || source.load());
+    let program = Control::new(fleet.clone(), doors.lanes.clone(), load, Box::new(desk), any_seed());
+    let admin = start_control(&threads, process, probe.engine, program, control_box)?;
     let lane = LaneStart {
         engine: probe.engine,
         settings: engine_settings(&fleet.config, process),
@@ -124,48 +87,10 @@ pub fn start(config: Config, process: &Process, source: Source) -> Result<Runnin
         doors: doors.clone(),
         log,
         seed: any_seed(),
-        parts: Arc::new(Mutex::new(listeners.into_iter().zip(boxes).map(Some).collect())),
     };
-    let lanes = percore::run(&cores, move |number| lane.run(number))
-        .map_err(|e| Failure::CannotStart(format!("start a lane's thread: {e}")))?;
-    let forward = move || lanes.iter().try_for_each(|(lane, ended)| end.send(Part::Lane(lane, ended)));
-    spawn("lanes", move || drop(forward()))?;
-    Ok(Running { addresses, admin, cores, probe, fleet, doors, ended })
-}
-
-fn warn_of_descriptors(config: &Config, lanes: usize) {
-    let descriptors = listen::raise_descriptor_limit();
-    let wanted = u64::from(config.front.connections_max) * lanes as u64;
-    if descriptors < wanted {
-        tracing::warn!(
-            descriptors,
-            wanted,
-            "fewer file descriptors than connections on all lanes: raise LimitNOFILE= (ulimit -n), or lower connections-max"
-        );
-    }
-}
-
-/// For each lane its listeners, in the order of the configuration.
-fn listeners(config: &Config, lanes: usize) -> Result<(Vec<Address>, Vec<Vec<Listener>>), Failure> {
-    let mut all: Vec<Vec<Listener>> = (0..lanes).map(|_| Vec::new()).collect();
-    let mut addresses = Vec::new();
-    for listener in &config.listeners {
-        let bound = listen::listen(&listener.address, lanes).map_err(Failure::cannot_start)?;
-        addresses.extend(bound.first().map(|listener| listener.address().clone()));
-        for (lane, listener) in all.iter_mut().zip(bound) {
-            lane.push(listener);
-        }
-    }
-    Ok((addresses, all))
-}
-
-fn one_mailbox<M>() -> Result<(Mailer<M>, Mailbox<M>), Failure> {
-    mailbox(MAILS_MAX).map_err(|e| Failure::CannotStart(format!("make a mailbox: {e}")))
-}
-
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), Failure> {
-    let spawned = thread::Builder::new().name(name.to_owned()).spawn(run);
-    spawned.map(drop).map_err(|e| Failure::CannotStart(format!("start the {name} thread: {e}")))
+    let parts = listeners.into_iter().zip(boxes).collect();
+    threads.start_lanes(&cores, parts, move |number, parts| lane.run(number, parts))?;
+    Ok(Running { addresses, admin, cores, probe, fleet, doors, threads })
 }
 
 /// Another one at each start.
@@ -186,7 +111,7 @@ fn engine_settings(config: &Config, process: &Process) -> engine::Settings {
 /// What one lane's engine is given.
 type LaneParts = (Vec<Listener>, Mailbox<Mail>);
 
-/// What a lane's thread takes along.
+/// What every lane's thread takes along.
 #[derive(Clone)]
 struct LaneStart {
     engine: Engine,
@@ -195,14 +120,10 @@ struct LaneStart {
     doors: Doors,
     log: Option<log::Log>,
     seed: u64,
-    /// Each lane takes its own.
-    parts: Arc<Mutex<Vec<Option<LaneParts>>>>,
 }
 
 impl LaneStart {
-    fn run(&self, number: usize) -> Result<(), engine::Failure> {
-        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner)[number].take();
-        let (listeners, mailbox) = parts.expect("each lane starts once");
+    fn run(&self, number: usize, (listeners, mailbox): LaneParts) -> Result<(), engine::Failure> {
         let links = Links {
             number,
             lanes: self.doors.lanes.clone(),
@@ -218,40 +139,23 @@ impl LaneStart {
 }
 
 /// The control: checks and the admin port, on a thread that no lane waits for. It ends with the process, so that a drain can be watched.
-#[allow(clippy::too_many_arguments)]
 fn start_control(
+    threads: &Threads,
     process: &Process,
-    probe: &Probe,
-    cores: &[usize],
-    fleet: &Arc<Fleet>,
-    doors: &Doors,
+    engine: Engine,
+    control: Control,
     mailbox: Mailbox<control::Mail>,
-    source: Source,
-    end: mpsc::Sender<Part>,
 ) -> Result<Option<Address>, Failure> {
     let listeners = match &process.admin {
-        Some(address) => {
-            listen::listen(address, 1).map_err(|e| Failure::CannotStart(format!("--admin: {e}")))?
-        }
+        Some(address) => listen::listen(address, 1).map_err(Failure::to("--admin"))?,
         None => Vec::new(),
     };
     let bound = listeners.first().map(|listener| listener.address().clone());
-    let engine = probe.engine;
-    let desk = admin::Admin::new(engine.name(), cores.to_vec());
-    let load = Box::new(move || source.load());
-    let control = Control::new(fleet.clone(), doors.lanes.clone(), load, Box::new(desk), any_seed());
     let settings =
         engine::Settings { connections_max: CONTROL_CONNECTIONS_MAX, ..engine::Settings::default() };
-    spawn("control", move || {
+    threads.start_beside("control", move || {
         let stats = net::stats::EngineStats::default();
-        let run = || engine::run(engine, listeners, control, &mailbox, &settings, &stats).map(drop);
-        let why = match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(Ok(())) => "without being asked".to_owned(),
-            Ok(Err(error)) => error.to_string(),
-            Err(panic) => format!("panicked: {}", percore::message(&*panic)),
-        };
-        // Nobody listens only when the process is ending anyway.
-        let _ = end.send(Part::Control(why));
+        engine::run(engine, listeners, control, &mailbox, &settings, &stats).map(drop)
     })?;
     Ok(bound)
 }
@@ -277,25 +181,13 @@ impl Running {
     /// # Errors
     /// Signals can't be caught.
     pub fn obey_signals(&self) -> Result<(), Failure> {
-        let (doors, addresses) = (self.doors.clone(), self.all_addresses());
-        let mut asked = false;
-        let act = move |signal| match signal {
-            Signal::Reload => {
-                doors.reopen.ask();
-                let _ = doors.control.send_waiting(control::Mail::Reload);
-            }
-            Signal::Stop if asked => {
-                tracing::warn!("second signal: ending at once");
-                addresses.iter().for_each(listen::remove_socket_file);
-                std::process::exit(0);
-            }
-            Signal::Stop => {
-                asked = true;
-                tracing::info!("draining; a second signal ends at once");
-                doors.drain();
-            }
+        let (drains, reloads) = (self.doors.clone(), self.doors.clone());
+        let reload = move || {
+            reloads.reopen.ask();
+            // A control that is gone ends the process anyway.
+            let _ = reloads.control.send_waiting(control::Mail::Reload);
         };
-        on_signal(act).map_err(|e| Failure::CannotStart(format!("catch signals: {e}")))
+        service::obey_signals(self.all_addresses(), move || drains.drain(), reload)
     }
 
     /// Waits until every lane has drained.
@@ -303,33 +195,10 @@ impl Running {
     /// # Errors
     /// As soon as a lane or the control has failed; the others still run, so end the process.
     pub fn wait(self) -> Result<(), Failure> {
-        let mut left = self.cores.len();
-        let mut result = Ok(());
-        while let Some(part) =
-            Some(()).filter(|()| left > 0 && result.is_ok()).and_then(|()| self.ended.recv().ok())
-        {
-            result = self.judge(part);
-            left -= 1;
-        }
-        self.all_addresses().iter().for_each(listen::remove_socket_file);
+        let addresses = self.all_addresses();
+        let result = self.threads.wait(|| self.doors.is_draining.load(Ordering::Acquire));
+        addresses.iter().for_each(listen::remove_socket_file);
         result
-    }
-
-    fn judge(&self, part: Part) -> Result<(), Failure> {
-        let is_draining = self.doors.is_draining.load(Ordering::Acquire);
-        match part {
-            Part::Lane(_, Ended::Returned(Ok(()))) if is_draining => Ok(()),
-            Part::Lane(lane, Ended::Returned(Ok(()))) => {
-                Err(Failure::Lane { lane, why: "ended without being asked".to_owned() })
-            }
-            Part::Lane(lane, Ended::Returned(Err(error))) => {
-                Err(Failure::Lane { lane, why: error.to_string() })
-            }
-            Part::Lane(lane, Ended::Panicked(why)) => {
-                Err(Failure::Lane { lane, why: format!("panicked: {why}") })
-            }
-            Part::Control(why) => Err(Failure::Control(why)),
-        }
     }
 
     fn all_addresses(&self) -> Vec<Address> {
@@ -341,14 +210,8 @@ impl Running {
 impl fmt::Display for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Running { addresses, admin, cores, probe, fleet, .. } = self;
-        let listening: Vec<String> = addresses.iter().map(Address::to_string).collect();
-        let lanes = if cores.len() == 1 { "1 lane on core" } else { "lanes, one on each of cores" };
-        let count = if cores.len() == 1 { String::new() } else { format!("{} ", cores.len()) };
-        writeln!(f, "corelane-balancer {}", env!("CARGO_PKG_VERSION"))?;
-        writeln!(f, "  engine     {} ({})", probe.engine, probe.why)?;
-        writeln!(f, "  lanes      {count}{lanes} {}", Cores::List(cores.clone()))?;
-        writeln!(f, "  listening  {}", listening.join(" "))?;
-        writeln!(f, "  admin      {}", admin.as_ref().map_or("off".to_owned(), Address::to_string))?;
+        let program = concat!("corelane-balancer ", env!("CARGO_PKG_VERSION"));
+        write!(f, "{}", Banner { program, probe, cores, addresses, admin: admin.as_ref() })?;
         for pool in &fleet.config.pools {
             let servers = pool.servers.len();
             let plural = if servers == 1 { "" } else { "s" };

@@ -2,8 +2,8 @@
 //!
 //! [`http1`] turns bytes into messages and messages into bytes: no socket, no clock, no unsafe code.
 //! [`engine`] owns sockets and drives a [`engine::Program`]: no HTTP, no policy.
-//! The rest puts one engine on each core: [`percore`], [`listen`], [`mailbox`], [`signals`], [`stats`]; [`command_line`]
-//! has the values that their flags share.
+//! The rest puts one engine on each core: [`service`], with [`percore`], [`listen`], [`mailbox`], [`signals`], [`stats`];
+//! [`command_line`] has the values that their flags share.
 
 pub mod address;
 pub mod deadlines;
@@ -19,5 +19,7 @@ pub mod command_line;
 pub mod listen;
 #[cfg(feature = "os")]
 pub mod percore;
+#[cfg(feature = "os")]
+pub mod service;
 #[cfg(feature = "os")]
 pub mod signals;

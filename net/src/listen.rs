@@ -22,6 +22,16 @@ pub const BACKLOG: i32 = 4096;
 const BUSY_TRIES: u32 = 10;
 const BUSY_PAUSE: Duration = Duration::from_millis(50);
 
+/// To which lane a connection goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "command-line", derive(clap::ValueEnum))]
+pub enum Accept {
+    /// Plain SO_REUSEPORT: by a hash of the addresses.
+    Hash,
+    /// To the lane on the CPU that received the connection.
+    Cpu,
+}
+
 /// A listening socket of one lane.
 pub struct Listener {
     socket: Socket,

@@ -8,7 +8,6 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
-use std::sync::mpsc;
 
 /// Cores as given on the command line: `all`, or numbers and ranges as in `0,2-5`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,32 +100,39 @@ pub enum Ended<T> {
     Panicked(String),
 }
 
-/// Runs `lane(n)` on a thread pinned to `cores[n]`, for each `n`. Yields `(n, how it ended)` as they end.
-pub fn run<T, F>(cores: &[usize], lane: F) -> io::Result<mpsc::Receiver<(usize, Ended<T>)>>
+/// Runs `lane(n, part)` on a thread pinned to `cores[n]`, for each `n` and its part of `parts`. `on_end(n, how it ended)` is
+/// called on that thread.
+pub fn run<P, T>(
+    cores: &[usize],
+    parts: Vec<P>,
+    lane: impl Fn(usize, P) -> T + Send + Clone + 'static,
+    on_end: impl Fn(usize, Ended<T>) + Send + Clone + 'static,
+) -> io::Result<()>
 where
-    T: Send + 'static,
-    F: Fn(usize) -> T + Send + Clone + 'static,
+    P: Send + 'static,
 {
-    let (report, reports) = mpsc::channel();
-    for (number, &core) in cores.iter().enumerate() {
-        let (report, lane) = (report.clone(), lane.clone());
+    for (number, (&core, part)) in cores.iter().zip(parts).enumerate() {
+        let (lane, on_end) = (lane.clone(), on_end.clone());
         std::thread::Builder::new().name(format!("lane-{number}")).spawn(move || {
             if !core_affinity::set_for_current(CoreId { id: core }) {
                 tracing::warn!(lane = number, core, "can't pin: the lane runs wherever the kernel puts it");
             }
-            let ended = match catch_unwind(AssertUnwindSafe(|| lane(number))) {
-                Ok(value) => Ended::Returned(value),
-                Err(panic) => Ended::Panicked(message(&*panic)),
-            };
-            // Nobody listens only when the process is ending anyway.
-            let _ = report.send((number, ended));
+            on_end(number, caught(|| lane(number, part)));
         })?;
     }
-    Ok(reports)
+    Ok(())
+}
+
+/// Runs `run`, and catches its panic.
+pub fn caught<T>(run: impl FnOnce() -> T) -> Ended<T> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(value) => Ended::Returned(value),
+        Err(panic) => Ended::Panicked(message(&*panic)),
+    }
 }
 
 /// What a panic said.
-pub fn message(panic: &(dyn std::any::Any + Send)) -> String {
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
@@ -155,7 +161,10 @@ mod tests {
     #[test]
     fn a_panic_on_a_lane_is_reported_like_any_other_end() {
         let cores = Cores::All.resolve().unwrap();
-        let reports = run(&cores[..1], |n| assert!(n > 0, "lane {n} is broken")).unwrap();
+        let (report, reports) = std::sync::mpsc::channel();
+        let lane = |n, part: &str| assert!(n > 0, "lane {n} is {part}");
+        let on_end = move |lane, ended| report.send((lane, ended)).unwrap();
+        run(&cores[..1], vec!["broken"], lane, on_end).unwrap();
         let (lane, ended) = reports.recv().unwrap();
         assert_eq!(lane, 0);
         assert!(matches!(ended, Ended::Panicked(why) if why == "lane 0 is broken"));

@@ -7,12 +7,13 @@
 use crate::program;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches, Parser};
 use net::address::Address;
 pub use net::command_line::one_line;
 use net::command_line::{EngineChoice, Size, Time};
 use net::engine;
 use net::http1::{FIELDS_CAP, Limits};
+use net::listen::Accept;
 use net::percore::Cores;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -130,15 +131,6 @@ Try it: curl -d '{\"a\":1,\"b\":2}' -H 'content-type: application/json' http://1
 /// The command line as `--help` shows it: a screen, with the variables' names left to the rule below it.
 pub fn command_line() -> Command {
     <Options as CommandFactory>::command().mut_args(|argument| argument.hide_env(true))
-}
-
-/// `--accept`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Accept {
-    /// Plain SO_REUSEPORT: by a hash of the addresses.
-    Hash,
-    /// To the lane on the CPU that received the connection.
-    Cpu,
 }
 
 /// `--admin`.

@@ -9,9 +9,8 @@ use crate::routes::{Job, Reply};
 use net::engine::Token;
 use net::http1::Status;
 use net::mailbox::Mailer;
-use net::percore;
+use net::percore::{self, Ended};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -30,15 +29,15 @@ pub struct Task {
 impl Task {
     /// Does the job and mails the reply. A job that panics is answered with 500.
     pub fn run(self) {
-        let reply = catch_unwind(AssertUnwindSafe(self.job)).unwrap_or_else(|panic| {
-            tracing::error!(
-                panic = percore::message(&*panic),
-                "a background job panicked; it is answered with 500"
-            );
-            let mut body = Vec::new();
-            error_body(&mut body, "the server failed at this request");
-            Reply { status: Status::INTERNAL_SERVER_ERROR, body }
-        });
+        let reply = match percore::caught(self.job) {
+            Ended::Returned(reply) => reply,
+            Ended::Panicked(panic) => {
+                tracing::error!(panic, "a background job panicked; it is answered with 500");
+                let mut body = Vec::new();
+                error_body(&mut body, "the server failed at this request");
+                Reply { status: Status::INTERNAL_SERVER_ERROR, body }
+            }
+        };
         // A lane that is gone needs no reply.
         let _ = self.lane.send_waiting(Mail::Done { token: self.token, ticket: self.ticket, reply });
     }

@@ -65,7 +65,7 @@ fn a_handler_that_panics_on_its_lane_ends_the_whole_server() {
         client.write_all(b"GET /broken HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
         let failure = running.wait().unwrap_err();
         assert_eq!(failure.exit_code(), 1);
-        assert!(matches!(&failure, Failure::Lane { why, .. } if why == "panicked: on purpose"), "{failure}");
+        assert!(matches!(&failure, Failure::Ended { why, .. } if why == "panicked: on purpose"), "{failure}");
     }
 }
 

@@ -251,7 +251,8 @@ fn a_busy_thread_is_seen_on_its_core_with_at_least_the_time_it_used() {
     let mut watch = Watch::find(&Which::Pids(vec![std::process::id()]), &nowhere()).unwrap().unwrap();
     watch.begin();
     let busy = work.clone();
-    let ended = percore::run(&[core], move |_| {
+    let (tell, ended) = std::sync::mpsc::channel();
+    let run = move |_, ()| {
         while !busy.is_done.load(Relaxed) {
             std::hint::spin_loop();
         }
@@ -259,8 +260,8 @@ fn a_busy_thread_is_seen_on_its_core_with_at_least_the_time_it_used() {
         busy.turn.wait();
         // It must not end before its time has been read.
         busy.turn.wait();
-    })
-    .unwrap();
+    };
+    percore::run(&[core], vec![()], run, move |_, _| tell.send(()).unwrap()).unwrap();
     while watch.looks_on_our_cores == 0 {
         std::thread::sleep(Duration::from_millis(20));
         watch.look(&[core]);

@@ -118,8 +118,6 @@ struct Start {
     profile: Option<Profile>,
     nonce: u64,
     reports: SyncSender<(usize, Report)>,
-    /// Each lane takes its own.
-    parts: Arc<Mutex<Vec<Option<Parts>>>>,
     threads: Vec<Arc<Thread>>,
 }
 
@@ -138,7 +136,7 @@ impl Lanes {
             let _ = spare_in.send(Box::default());
             mailers.push(mailer);
             spares.push(spare_in);
-            parts.push(Some(Parts { mailbox, spares: spare_out }));
+            parts.push(Parts { mailbox, spares: spare_out });
         }
         let threads: Vec<_> = job.cores.iter().map(|_| Arc::default()).collect();
         let start = Start {
@@ -147,10 +145,12 @@ impl Lanes {
             profile: job.pieces.as_ref().map(|pieces| profile(pieces, job.warmup)),
             nonce: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64),
             reports: reports_in,
-            parts: Arc::new(Mutex::new(parts)),
             threads: threads.clone(),
         };
-        let ended = percore::run(&job.cores, move |lane| start.run(lane))
+        let (tell, ended) = mpsc::channel();
+        // Nobody listens only when the process is ending anyway.
+        let on_end = move |lane, ended| drop(tell.send((lane, ended)));
+        percore::run(&job.cores, parts, move |lane, parts| start.run(lane, parts), on_end)
             .map_err(|e| Failure::CannotRun(format!("start a lane's thread: {e}")))?;
         let results = job.cores.iter().map(|_| None).collect();
         Ok(Lanes { mailers, reports, spares, ended, results, threads })
@@ -232,9 +232,8 @@ impl Lanes {
 }
 
 impl Start {
-    fn run(&self, lane: usize) -> Result<LaneResult, engine::Failure> {
-        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner)[lane].take();
-        let Parts { mailbox, spares } = parts.expect("each lane starts once");
+    fn run(&self, lane: usize, parts: Parts) -> Result<LaneResult, engine::Failure> {
+        let Parts { mailbox, spares } = parts;
         let thread = &self.threads[lane];
         thread.is(Life::Running(rustix::thread::gettid().as_raw_nonzero().get()));
         // A sleep may be prolonged by the slack, by default 50 us (PR_SET_TIMERSLACK); without it a run still works.

@@ -11,7 +11,7 @@ use net::mailbox::{MAILS_MAX, Mailbox, Mailer, mailbox};
 use net::percore::{self, Ended};
 use net::stats::EngineStats;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// A target with a core of its own watches the clock this long before an answer is due: what a sleep and a wake-up
@@ -23,7 +23,7 @@ pub struct RunningTarget {
     /// Where it listens.
     pub address: Address,
     mailer: Mailer<Mail>,
-    ended: mpsc::Receiver<(usize, Ended<Result<Counts, String>>)>,
+    ended: mpsc::Receiver<Ended<Result<Counts, String>>>,
 }
 
 /// What the target's thread takes along.
@@ -50,31 +50,21 @@ pub fn start(behaviour: Behaviour, core: Option<usize>, engine: Engine) -> Resul
     let deadline_watch = if core.is_some() { DEADLINE_WATCH } else { Duration::ZERO };
     let settings = Settings { deadline_watch, ..Settings::default() };
     let parts = Parts { listeners, mailbox, target: Target::new(behaviour), engine: probe.engine, settings };
-    let ended = match core {
-        Some(core) => pinned(core, parts),
-        None => unpinned(parts),
+    let (report, ended) = mpsc::channel::<Ended<Result<Counts, String>>>();
+    // Nobody listens only when the handle is gone, and with it whoever wanted to know.
+    let report = move |ended| drop(report.send(ended));
+    let started = match core {
+        Some(core) => {
+            let run = |_, parts: Parts| parts.run();
+            percore::run(&[core], vec![parts], run, move |_, ended| report(ended))
+        }
+        None => {
+            let thread = std::thread::Builder::new().name("target".to_owned());
+            thread.spawn(move || report(percore::caught(|| parts.run()))).map(drop)
+        }
     };
-    let ended = ended.map_err(|error| format!("start the target's thread: {error}"))?;
+    started.map_err(|error| format!("start the target's thread: {error}"))?;
     Ok(RunningTarget { address, mailer, ended })
-}
-
-type Reports = mpsc::Receiver<(usize, Ended<Result<Counts, String>>)>;
-
-fn pinned(core: usize, parts: Parts) -> std::io::Result<Reports> {
-    let parts = Arc::new(Mutex::new(Some(parts)));
-    percore::run(&[core], move |_| {
-        let parts = parts.lock().unwrap_or_else(PoisonError::into_inner).take();
-        parts.map_or(Ok(Counts::default()), Parts::run)
-    })
-}
-
-fn unpinned(parts: Parts) -> std::io::Result<Reports> {
-    let (report, reports) = mpsc::channel();
-    std::thread::Builder::new().name("target".to_owned()).spawn(move || {
-        // Nobody listens only when the handle is gone, and with it whoever wanted to know.
-        let _ = report.send((0, Ended::Returned(parts.run())));
-    })?;
-    Ok(reports)
 }
 
 impl Parts {
@@ -94,8 +84,8 @@ impl RunningTarget {
     pub fn stop(self) -> Result<Counts, String> {
         self.tell_to_stop();
         match self.ended.recv() {
-            Ok((_, Ended::Returned(counts))) => counts.map_err(|why| format!("the target failed: {why}")),
-            Ok((_, Ended::Panicked(why))) => Err(format!("the target panicked: {why}")),
+            Ok(Ended::Returned(counts)) => counts.map_err(|why| format!("the target failed: {why}")),
+            Ok(Ended::Panicked(why)) => Err(format!("the target panicked: {why}")),
             Err(_) => Err("the target panicked".to_owned()),
         }
     }
