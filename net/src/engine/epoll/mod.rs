@@ -4,8 +4,10 @@
 //! [`Io`] is written at once. Edge-triggered, registered once per connection, so that a request costs one
 //! read and one write. Never: reads a connection whose program doesn't want bytes.
 
-use super::os::{DESCRIPTOR_PAUSE, Spin, Until};
-use super::{Accepting, Close, Connect, End, Ending, Failure, Io, Opened, Program, Settings, Token};
+mod accept;
+
+use super::os::{Spin, Until};
+use super::{Close, Connect, End, Ending, Failure, Io, Opened, Program, Settings, Token};
 use crate::listen::{self, Listener};
 use crate::mailbox::Mailbox;
 use crate::stats::EngineStats;
@@ -15,7 +17,7 @@ use mio::{Events, Interest, Poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 /// Events of one turn; more wait in the kernel for the next.
@@ -26,16 +28,14 @@ const READS_PER_TURN: usize = 16;
 const WRITES_PER_TURN: usize = 16;
 /// `epoll_wait` takes milliseconds, and `mio` rounds up.
 const SLEEP_GRAIN: Duration = Duration::from_millis(1);
-/// Accepts in one turn from one listener, for the same reason.
-const ACCEPTS_PER_TURN: usize = 256;
 /// The receive buffer that the connections of a lane share, in units of `receive_buffer_bytes`.
-pub(super) const RECEIVE_BUFFERS: usize = 16;
+pub(in crate::engine) const RECEIVE_BUFFERS: usize = 16;
 
 const BELL: mio::Token = mio::Token(usize::MAX);
 const FIRST_LISTENER: usize = usize::MAX / 2;
 
 /// Runs `program` in this thread until it stops.
-pub(super) fn run<P: Program>(
+pub(in crate::engine) fn run<P: Program>(
     listeners: Vec<Listener>,
     program: P,
     mailbox: &Mailbox<P::Mail>,
@@ -326,36 +326,6 @@ impl<P: Program> Lane<'_, P> {
         self.io.touch(token);
     }
 
-    fn accept(&mut self, index: usize) -> Result<(), Failure> {
-        for _ in 0..ACCEPTS_PER_TURN {
-            if !self.listeners.get(index).is_some_and(|door| door.armed) {
-                return Ok(());
-            }
-            if self.is_full() || self.io.wants_accept() != Accepting::On {
-                break;
-            }
-            match self.listeners[index].listener.accept() {
-                Ok(fd) => self.open(index, fd),
-                Err(Errno::AGAIN) => return Ok(()),
-                Err(error) if listen::is_out_of_descriptors(error.raw_os_error()) => {
-                    if self.resume_at.is_none() {
-                        self.stats.descriptor_pauses.one();
-                        listen::log_out_of_descriptors(self.stats.descriptor_pauses.get());
-                    }
-                    self.resume_at = Some(self.io.now() + DESCRIPTOR_PAUSE);
-                    break;
-                }
-                Err(error) if listen::is_fatal_to_accept(error.raw_os_error()) => {
-                    return Err(Failure::system("accept")(error.into()));
-                }
-                // One peer's trouble (ECONNABORTED and the like).
-                Err(_) => {}
-            }
-        }
-        // There may be more, and no new edge will say so: registering again (in `settle`) does.
-        self.disarm_listeners()
-    }
-
     fn is_full(&self) -> bool {
         self.io.in_use() >= self.settings.connections_max
     }
@@ -520,57 +490,6 @@ impl<P: Program> Lane<'_, P> {
             self.program.on_end(token, end, &mut self.io);
             self.io.release(token);
         }
-    }
-
-    /// Arms, disarms or ends accepting.
-    fn settle_accepting(&mut self) -> Result<(), Failure> {
-        if self.resume_at.is_some_and(|at| at <= self.io.now()) {
-            self.resume_at = None;
-        }
-        match self.io.wants_accept() {
-            Accepting::Off => self.close_listeners(),
-            Accepting::On if !self.is_full() && self.resume_at.is_none() => self.arm_listeners(),
-            Accepting::On | Accepting::Paused => self.disarm_listeners(),
-        }
-    }
-
-    fn arm_listeners(&mut self) -> Result<(), Failure> {
-        for index in 0..self.listeners.len() {
-            if !self.listeners[index].armed {
-                self.listeners[index].armed = true;
-                let fd = self.listeners[index].listener.as_fd().as_raw_fd();
-                self.register(mio::Token(FIRST_LISTENER + index), fd, Interest::READABLE)
-                    .map_err(Failure::system("epoll_ctl for a listener"))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn disarm_listeners(&mut self) -> Result<(), Failure> {
-        let full = self.is_full();
-        let mut any = false;
-        for door in self.listeners.iter_mut().filter(|door| door.armed) {
-            door.armed = false;
-            any = true;
-            let fd = door.listener.as_fd().as_raw_fd();
-            let gone = self.poll.registry().deregister(&mut SourceFd(&fd));
-            gone.map_err(Failure::system("epoll_ctl for a listener"))?;
-        }
-        if any && full {
-            self.stats.connection_pauses.one();
-        }
-        Ok(())
-    }
-
-    /// What waits in the backlog was promised a connection: it is taken before the listener closes.
-    fn close_listeners(&mut self) -> Result<(), Failure> {
-        self.disarm_listeners()?;
-        for (index, door) in std::mem::take(&mut self.listeners).into_iter().enumerate() {
-            for fd in door.listener.accept_backlog() {
-                self.open(index, fd);
-            }
-        }
-        Ok(())
     }
 
     /// The program has stopped: everything that is still open ends.
