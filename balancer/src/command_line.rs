@@ -21,6 +21,7 @@ use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser};
 use ipnet::IpNet;
 use net::address::Address;
 use net::command_line::EngineChoice;
+use net::listen::Accept;
 use net::percore::Cores;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -141,6 +142,10 @@ struct Options {
     #[arg(long, value_name = "NAME", env = "CORELANE_BALANCER_ENGINE", default_value = "auto")]
     #[arg(help_heading = PROCESS)]
     engine: EngineChoice,
+    /// Lane of a connection: hash, cpu (that received it), or deal (to the one with the fewest)
+    #[arg(long, value_name = "HOW", env = "CORELANE_BALANCER_ACCEPT", default_value = "hash")]
+    #[arg(help_heading = PROCESS)]
+    accept: Accept,
     /// Spin so long before sleeping: CPU for latency
     #[arg(long, value_name = "TIME", env = "CORELANE_BALANCER_BUSY_POLL", default_value = "0s")]
     #[arg(help_heading = PROCESS, value_parser = within::<Clock>("process", "busy-poll"))]
@@ -183,6 +188,7 @@ impl Options {
             cores: told.by("cores").map(|_| self.cores.clone()),
             engine: told.by("engine").map(|_| self.engine),
             admin: told.by("admin").map(|_| self.admin.0.clone()),
+            accept: told.by("accept").map(|_| self.accept),
             busy_poll: told.by("busy_poll").map(|_| self.busy_poll),
             log: told.by("log").map(|_| self.log),
         }

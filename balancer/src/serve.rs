@@ -12,10 +12,10 @@ use crate::proxy::{Links, Mail, Proxy};
 use clap::ValueEnum;
 use net::address::Address;
 use net::engine::{self, Engine, Probe};
-use net::listen::{self, Accept, Listener};
+use net::listen;
 use net::mailbox::{Mailbox, Mailer};
 pub use net::service::Failure;
-use net::service::{self, Banner, Threads};
+use net::service::{self, Banner, LaneParts, Threads};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
@@ -67,7 +67,7 @@ pub fn start(config: Config, process: &Process, source: Source) -> Result<Runnin
     service::warn_of_descriptors(config.front.connections_max, cores.len(), "lower connections-max");
     tracing::info!(engine = probe.engine.name(), why = probe.why, "engine chosen");
     let bind = config.listeners.iter().map(|listener| &listener.address);
-    let service::Doors { addresses, listeners } = service::doors(bind, &cores, Accept::Hash)?;
+    let service::Doors { addresses, listeners } = service::doors(bind, &cores, process.accept)?;
     let reopen = Reopen::default();
     let log = log::start(&config.log, reopen.clone()).map_err(Failure::CannotStart)?;
     let fleet = Arc::new(Fleet::new(config, cores.len()));
@@ -88,7 +88,7 @@ pub fn start(config: Config, process: &Process, source: Source) -> Result<Runnin
         log,
         seed: any_seed(),
     };
-    let parts = listeners.into_iter().zip(boxes).collect();
+    let parts = service::lane_parts(listeners, boxes, &doors.lanes, process.accept);
     threads.start_lanes(&cores, parts, move |number, parts| lane.run(number, parts))?;
     Ok(Running { addresses, admin, cores, probe, fleet, doors, threads })
 }
@@ -108,9 +108,6 @@ fn engine_settings(config: &Config, process: &Process) -> engine::Settings {
     }
 }
 
-/// What one lane's engine is given.
-type LaneParts = (Vec<Listener>, Mailbox<Mail>);
-
 /// What every lane's thread takes along.
 #[derive(Clone)]
 struct LaneStart {
@@ -123,7 +120,9 @@ struct LaneStart {
 }
 
 impl LaneStart {
-    fn run(&self, number: usize, (listeners, mailbox): LaneParts) -> Result<(), engine::Failure> {
+    fn run(&self, number: usize, own: LaneParts<Mail>) -> Result<(), engine::Failure> {
+        let LaneParts { listeners, mailbox, seat } = own;
+        let settings = engine::Settings { seat, ..self.settings.clone() };
         let links = Links {
             number,
             lanes: self.doors.lanes.clone(),
@@ -134,7 +133,7 @@ impl LaneStart {
         };
         let proxy = Proxy::new(&self.fleet, links);
         let stats = &self.fleet.lanes[number].engine;
-        engine::run(self.engine, listeners, proxy, &mailbox, &self.settings, stats).map(drop)
+        engine::run(self.engine, listeners, proxy, &mailbox, &settings, stats).map(drop)
     }
 }
 

@@ -143,7 +143,7 @@ fn a_flag_has_the_default_of_its_key() {
         ("pools.default.check", "path", "health-check"),
         ("pools.default.check", "interval", "check-interval"),
     ];
-    let process = ["cores", "engine", "admin", "busy-poll", "log"].map(|key| ("process", key, key));
+    let process = ["cores", "engine", "accept", "admin", "busy-poll", "log"].map(|key| ("process", key, key));
     let (shown, command) = (shown(), command_line());
     for (section, key, flag) in keys.into_iter().chain(checks).chain(process) {
         let (_, _, value) = shown.iter().find(|(at, name, _)| at == section && name == key).expect(key);

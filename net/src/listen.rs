@@ -28,8 +28,10 @@ const BUSY_PAUSE: Duration = Duration::from_millis(50);
 pub enum Accept {
     /// Plain SO_REUSEPORT: by a hash of the addresses.
     Hash,
-    /// To the lane on the CPU that received the connection.
+    /// To the lane on the CPU that received the connection (SO_ATTACH_REUSEPORT_CBPF).
     Cpu,
+    /// By a hash, and then dealt to the lane that has the fewest.
+    Deal,
 }
 
 /// A listening socket of one lane.

@@ -20,7 +20,7 @@ pub struct Mailbox<M>(Arc<Shared<M>>);
 struct Shared<M> {
     queue: Mutex<Queue<M>>,
     room: Condvar,
-    bell: Bell,
+    bell: Arc<Bell>,
     capacity: usize,
 }
 
@@ -41,7 +41,7 @@ pub enum Refused<M> {
 /// A mailbox for at most `capacity` mails. Fails where no event descriptor is to be had (EMFILE).
 pub fn mailbox<M>(capacity: usize) -> io::Result<(Mailer<M>, Mailbox<M>)> {
     let queue = Mutex::new(Queue { mails: VecDeque::new(), open: true });
-    let shared = Arc::new(Shared { queue, room: Condvar::new(), bell: Bell::new()?, capacity });
+    let shared = Arc::new(Shared { queue, room: Condvar::new(), bell: Arc::new(Bell::new()?), capacity });
     Ok((Mailer(shared.clone()), Mailbox(shared)))
 }
 
@@ -58,6 +58,12 @@ impl<M> Mailer<M> {
             queue = self.0.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         self.put(queue, mail)
+    }
+
+    /// Ends the lane's wait, for what else than mail it looks into then.
+    #[cfg(feature = "os")]
+    pub(crate) fn bell(&self) -> Arc<Bell> {
+        self.0.bell.clone()
     }
 
     fn put(&self, mut queue: MutexGuard<'_, Queue<M>>, mail: M) -> Result<(), Refused<M>> {
@@ -122,8 +128,10 @@ impl<M> Shared<M> {
     }
 }
 
+/// Ends a lane's wait.
 #[cfg(feature = "os")]
-struct Bell(std::os::fd::OwnedFd);
+#[derive(Debug)]
+pub(crate) struct Bell(std::os::fd::OwnedFd);
 
 #[cfg(feature = "os")]
 impl Bell {
@@ -132,7 +140,7 @@ impl Bell {
         Ok(Bell(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?))
     }
 
-    fn ring(&self) {
+    pub(crate) fn ring(&self) {
         // Fails only when the counter is full (EAGAIN), and then the bell is ringing already.
         let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }

@@ -4,7 +4,7 @@
 //! failure. Never: half a service: a lane that ends unasked ends the process, so that the service manager can start a whole one.
 
 use crate::address::Address;
-use crate::engine::{self, Probe};
+use crate::engine::{self, Probe, Seat};
 use crate::listen::{self, Accept, Listener};
 use crate::mailbox::{MAILS_MAX, Mailbox, Mailer, mailbox};
 use crate::percore::{self, Cores, Ended};
@@ -95,6 +95,32 @@ pub fn doors<'a>(
         doors.listeners.iter_mut().zip(bound).for_each(|(lane, listener)| lane.push(listener));
     }
     Ok(doors)
+}
+
+/// What each lane's thread has for itself.
+pub struct LaneParts<M> {
+    /// One for each address.
+    pub listeners: Vec<Listener>,
+    /// The lane's mail.
+    pub mailbox: Mailbox<M>,
+    /// For its engine's settings.
+    pub seat: Option<Seat>,
+}
+
+/// Puts together what each lane has for itself, in the order of the lanes.
+pub fn lane_parts<M>(
+    listeners: Vec<Vec<Listener>>,
+    mailboxes: Vec<Mailbox<M>>,
+    mailers: &[Mailer<M>],
+    accept: Accept,
+) -> Vec<LaneParts<M>> {
+    let mut seats = match accept {
+        Accept::Deal => engine::seats(mailers),
+        Accept::Hash | Accept::Cpu => Vec::new(),
+    }
+    .into_iter();
+    let part = |(listeners, mailbox)| LaneParts { listeners, mailbox, seat: seats.next() };
+    listeners.into_iter().zip(mailboxes).map(part).collect()
 }
 
 /// A mailbox.

@@ -77,6 +77,8 @@ cells! {
     EngineStats {
         /// Connections accepted.
         accepts,
+        /// Connections accepted and dealt to another lane, which counts them as accepted.
+        deals,
         /// Our own connects that succeeded.
         connects,
         /// Connections that are over, for whatever reason.

@@ -38,7 +38,7 @@ pub struct Options {
     /// auto, uring or epoll
     #[arg(long, value_name = "NAME", env = "CORELANE_ENGINE", default_value = "auto")]
     pub engine: EngineChoice,
-    /// Lane of a connection: hash, or cpu (that received it)
+    /// Lane of a connection: hash, cpu (that received it), or deal (to the one with the fewest)
     #[arg(long, value_name = "HOW", env = "CORELANE_ACCEPT", default_value = "hash")]
     pub accept: Accept,
     /// Spin so long before sleeping: CPU for latency

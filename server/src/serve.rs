@@ -12,10 +12,10 @@ use crate::routes::{ADMIN_ROUTES, ROUTES, Route};
 use bytesize::ByteSize;
 use net::address::Address;
 use net::engine::{self, Engine, Probe};
-use net::listen::{self, Listener};
-use net::mailbox::{Mailbox, Mailer};
+use net::listen;
+use net::mailbox::Mailer;
 pub use net::service::Failure;
-use net::service::{self, Banner, Threads};
+use net::service::{self, Banner, LaneParts, Threads};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -106,7 +106,7 @@ pub fn start_with(options: &Options, routes: &'static [Route]) -> Result<Running
         pool,
         mailers: mailers.clone(),
     };
-    let parts = doors.listeners.into_iter().zip(boxes).collect();
+    let parts = service::lane_parts(doors.listeners, boxes, &lane.mailers, options.accept);
     let mut threads = Threads::default();
     threads.start_lanes(&cores, parts, move |number, parts| lane.run(number, parts))?;
     let memory = Memory {
@@ -116,9 +116,6 @@ pub fn start_with(options: &Options, routes: &'static [Route]) -> Result<Running
     let lanes = Lanes { mailers, shared };
     Ok(Running { addresses: doors.addresses, admin, cores, probe, lanes, threads, memory })
 }
-
-/// What one lane's engine is given.
-type LaneParts = (Vec<Listener>, Mailbox<Mail>);
 
 /// What every lane's thread takes along.
 #[derive(Clone)]
@@ -133,11 +130,13 @@ struct LaneStart {
 }
 
 impl LaneStart {
-    fn run(&self, number: usize, (listeners, mailbox): LaneParts) -> Result<(), engine::Failure> {
+    fn run(&self, number: usize, own: LaneParts<Mail>) -> Result<(), engine::Failure> {
+        let LaneParts { listeners, mailbox, seat } = own;
+        let settings = engine::Settings { seat, ..self.engine.clone() };
         let stats = self.shared.lanes[number].clone();
         let (shared, pool, mailer) = (self.shared.clone(), self.pool.clone(), self.mailers[number].clone());
         let program = Server::new(self.routes, &self.program, stats.clone(), shared, pool, mailer);
-        engine::run(self.probe.engine, listeners, program, &mailbox, &self.engine, &stats.engine).map(drop)
+        engine::run(self.probe.engine, listeners, program, &mailbox, &settings, &stats.engine).map(drop)
     }
 }
 

@@ -243,6 +243,7 @@ impl Default for Process {
             admin: Some(Address::Tcp(ADMIN)),
             cores: net::percore::Cores::All,
             engine: net::command_line::EngineChoice::Auto,
+            accept: net::listen::Accept::Hash,
             busy_poll: None,
             log: tracing::Level::INFO,
         }

@@ -62,6 +62,7 @@ pub const KEYS: &[Key] = &[
     key("process", "engine", Words(&["auto", "uring", "epoll"])),
     key("process", "admin", OrNone(&Text(ADDRESS))),
     // Spinning longer only burns CPU: sleeping and waking takes some 50 us.
+    key("process", "accept", Words(&["hash", "cpu", "deal"])),
     key("process", "busy-poll", Wait(ZERO, Duration::from_millis(10))),
     key("process", "log", Words(&["error", "warn", "info", "debug", "trace"])),
     key("listeners", "address", Text(ADDRESS)),

@@ -364,6 +364,8 @@ pub struct Process {
     pub cores: net::percore::Cores,
     /// Which engine.
     pub engine: net::command_line::EngineChoice,
+    /// To which lane a connection goes.
+    pub accept: net::listen::Accept,
     /// Spin for the next event before sleeping.
     pub busy_poll: Option<Duration>,
     /// How much is said on stderr.

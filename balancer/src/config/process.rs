@@ -6,6 +6,7 @@ use super::Process;
 use super::values::{As, Clock, Form, Maybe, OrNone, Place, Word};
 use net::address::Address;
 use net::command_line::EngineChoice;
+use net::listen::Accept;
 use net::percore::Cores;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -21,6 +22,9 @@ pub struct ProcessKeys {
     /// Which engine.
     #[serde(with = "As::<Maybe<Word<EngineChoice>>>", skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineChoice>,
+    /// To which lane a connection goes.
+    #[serde(with = "As::<Maybe<Word<Accept>>>", skip_serializing_if = "Option::is_none")]
+    pub accept: Option<Accept>,
     /// Where admin API, status page and metrics are; `Some(None)`: nowhere.
     #[serde(with = "As::<Maybe<OrNone<Place>>>", skip_serializing_if = "Option::is_none")]
     pub admin: Option<Option<Address>>,
@@ -38,6 +42,7 @@ impl ProcessKeys {
         match key {
             "cores" => self.cores.is_some(),
             "engine" => self.engine.is_some(),
+            "accept" => self.accept.is_some(),
             "admin" => self.admin.is_some(),
             "busy-poll" => self.busy_poll.is_some(),
             "log" => self.log.is_some(),
@@ -52,6 +57,7 @@ impl ProcessKeys {
             admin: self.admin.or(others.admin).unwrap_or(default.admin),
             cores: self.cores.or(others.cores).unwrap_or(default.cores),
             engine: self.engine.or(others.engine).unwrap_or(default.engine),
+            accept: self.accept.or(others.accept).unwrap_or(default.accept),
             busy_poll: match self.busy_poll.or(others.busy_poll) {
                 Some(spin) => Some(spin).filter(|spin| !spin.is_zero()),
                 None => default.busy_poll,
@@ -66,6 +72,7 @@ impl From<&Process> for ProcessKeys {
         ProcessKeys {
             cores: Some(process.cores.clone()),
             engine: Some(process.engine),
+            accept: Some(process.accept),
             admin: Some(process.admin.clone()),
             busy_poll: Some(process.busy_poll.unwrap_or_default()),
             log: Some(process.log),

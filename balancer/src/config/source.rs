@@ -83,6 +83,7 @@ impl Started {
         let compared = [
             ("process.cores", one.cores == two.cores),
             ("process.engine", one.engine == two.engine),
+            ("process.accept", one.accept == two.accept),
             ("process.admin", one.admin == two.admin),
             ("process.busy-poll", one.busy_poll == two.busy_poll),
             ("process.log", one.log == two.log),

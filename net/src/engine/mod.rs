@@ -10,6 +10,8 @@ mod io;
 pub mod sim;
 
 #[cfg(feature = "os")]
+mod dealing;
+#[cfg(feature = "os")]
 mod os;
 
 #[cfg(feature = "epoll")]
@@ -17,6 +19,8 @@ pub mod epoll;
 #[cfg(feature = "uring")]
 pub mod uring;
 
+#[cfg(feature = "os")]
+pub use dealing::{Seat, seats};
 pub(crate) use io::Ending;
 pub use io::{Accepting, Close, Io};
 #[cfg(feature = "os")]

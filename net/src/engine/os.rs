@@ -1,6 +1,6 @@
 //! Which engine runs on this kernel, what all of them may use, and how they fail.
 
-use super::Program;
+use super::{Program, Seat};
 use crate::listen::Listener;
 use crate::mailbox::Mailbox;
 use crate::stats::EngineStats;
@@ -111,6 +111,8 @@ pub struct Settings {
     /// Whether to look up the address of each accepted peer: a system call per connection (getpeername(2)),
     /// as a multishot accept has no room for one.
     pub peer_addresses: bool,
+    /// This lane's place where accepted connections are dealt to the lane with the fewest; `None`: each lane keeps its own.
+    pub seat: Option<Seat>,
 }
 
 impl Settings {
@@ -160,6 +162,7 @@ impl Default for Settings {
             receive_buffer_bytes: 4 * 1024,
             receive_buffers: 256,
             peer_addresses: false,
+            seat: None,
         }
     }
 }

@@ -224,6 +224,7 @@ mod kernel {
             receive_buffer_bytes: tune.receive_buffer_bytes,
             receive_buffers: tune.receive_buffers,
             peer_addresses: tune.peer_addresses,
+            seat: None,
         }
     }
 

@@ -2,12 +2,12 @@
 
 use super::{FIRST_LISTENER, Lane};
 use crate::engine::os::DESCRIPTOR_PAUSE;
-use crate::engine::{Accepting, Failure, Program};
+use crate::engine::{Accepting, Failure, Program, Seat};
 use crate::listen;
 use mio::Interest;
 use mio::unix::SourceFd;
 use rustix::io::Errno;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// Accepts in one turn from one listener: peers that keep connecting must not hold the lane.
 const ACCEPTS_PER_TURN: usize = 256;
@@ -22,7 +22,7 @@ impl<P: Program> Lane<'_, P> {
                 break;
             }
             match self.listeners[index].listener.accept() {
-                Ok(fd) => self.open(index, fd),
+                Ok(fd) => self.keep_or_deal(index, fd),
                 Err(Errno::AGAIN) => return Ok(()),
                 Err(error) if listen::is_out_of_descriptors(error.raw_os_error()) => {
                     if self.resume_at.is_none() {
@@ -43,14 +43,45 @@ impl<P: Program> Lane<'_, P> {
         self.disarm_listeners()
     }
 
+    /// Opens a connection here, or on the lane that has the fewest.
+    fn keep_or_deal(&mut self, listener: usize, fd: OwnedFd) {
+        let kept = match &self.settings.seat {
+            Some(seat) => seat.deal(self.io.in_use(), listener, fd),
+            None => Some(fd),
+        };
+        match kept {
+            Some(fd) => self.open(listener, fd),
+            None => self.stats.deals.one(),
+        }
+    }
+
+    /// Nothing is dealt to this lane any more. What was, was promised a connection.
+    pub(super) fn leave_table(&mut self) {
+        self.settings.seat.iter().for_each(Seat::close);
+        self.take_dealt();
+    }
+
+    /// Opens what other lanes dealt to this one.
+    pub(super) fn take_dealt(&mut self) {
+        let Some(seat) = &self.settings.seat else { return };
+        while let Some((listener, fd)) = seat.take() {
+            self.open(listener, fd);
+            seat.opened(self.io.in_use());
+        }
+    }
+
     /// Arms, disarms or ends accepting.
     pub(super) fn settle_accepting(&mut self) -> Result<(), Failure> {
         if self.resume_at.is_some_and(|at| at <= self.io.now()) {
             self.resume_at = None;
         }
+        let takes = self.io.wants_accept() == Accepting::On && !self.is_full() && self.resume_at.is_none();
+        if let Some(seat) = &self.settings.seat {
+            seat.tell(takes.then(|| self.io.in_use()));
+        }
         match self.io.wants_accept() {
             Accepting::Off => self.close_listeners(),
-            Accepting::On if !self.is_full() && self.resume_at.is_none() => self.arm_listeners(),
+            Accepting::On if takes => self.arm_listeners(),
             Accepting::On | Accepting::Paused => self.disarm_listeners(),
         }
     }
@@ -91,6 +122,7 @@ impl<P: Program> Lane<'_, P> {
                 self.open(index, fd);
             }
         }
+        self.leave_table();
         Ok(())
     }
 }

@@ -242,6 +242,7 @@ impl<P: Program> Lane<'_, P> {
         while let Some(mail) = self.mailbox.take() {
             self.program.on_mail(mail, &mut self.io);
         }
+        self.take_dealt();
     }
 
     fn on_ready(&mut self, index: usize, event: &mio::event::Event) {
@@ -494,6 +495,7 @@ impl<P: Program> Lane<'_, P> {
 
     /// The program has stopped: everything that is still open ends.
     fn end_all(&mut self) {
+        self.leave_table();
         for token in self.io.live_tokens() {
             if conn(&mut self.conns, token).is_some() {
                 self.end(token, End::Aborted);

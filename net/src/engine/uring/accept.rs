@@ -3,9 +3,9 @@
 use super::Lane;
 use super::ring::{Completion, Ring};
 use crate::engine::os::DESCRIPTOR_PAUSE;
-use crate::engine::{Accepting, Failure, Program};
+use crate::engine::{Accepting, Failure, Program, Seat};
 use crate::listen;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 impl<P: Program> Lane<'_, P> {
     pub(super) fn on_accepted(&mut self, listener: usize, completion: Completion) -> Result<(), Failure> {
@@ -16,6 +16,7 @@ impl<P: Program> Lane<'_, P> {
         match completion.result {
             Ok(fd) => {
                 let fd = Ring::adopt(fd);
+                let Some(fd) = self.deal(listener, fd) else { return Ok(()) };
                 if self.is_full() || self.io.wants_accept() == Accepting::Paused {
                     self.parked.push_back((listener, fd));
                 } else {
@@ -40,6 +41,32 @@ impl<P: Program> Lane<'_, P> {
         Ok(())
     }
 
+    /// Gives a connection to the lane with the fewest; back, if that is this one, or none is asked.
+    fn deal(&self, listener: usize, fd: OwnedFd) -> Option<OwnedFd> {
+        let seat = self.settings.seat.as_ref().filter(|_| self.io.wants_accept() != Accepting::Off);
+        let Some(seat) = seat else { return Some(fd) };
+        let kept = seat.deal(self.io.in_use(), listener, fd);
+        if kept.is_none() {
+            self.stats.deals.one();
+        }
+        kept
+    }
+
+    /// Nothing is dealt to this lane any more. What was, was promised a connection.
+    pub(super) fn leave_table(&mut self) {
+        self.settings.seat.iter().for_each(Seat::close);
+        self.take_dealt();
+    }
+
+    /// Opens what other lanes dealt to this one.
+    pub(super) fn take_dealt(&mut self) {
+        let Some(seat) = &self.settings.seat else { return };
+        while let Some((listener, fd)) = seat.take() {
+            self.open(listener, fd);
+            seat.opened(self.io.in_use());
+        }
+    }
+
     /// Arms, cancels or ends accepting.
     pub(super) fn settle_accepting(&mut self) {
         if self.resume_at.is_some_and(|at| at <= self.io.now()) {
@@ -55,6 +82,10 @@ impl<P: Program> Lane<'_, P> {
             }
         }
         let full = self.is_full();
+        if let Some(seat) = &self.settings.seat {
+            let takes = self.io.wants_accept() == Accepting::On && !full && self.resume_at.is_none();
+            seat.tell(takes.then(|| self.io.in_use()));
+        }
         match self.io.wants_accept() {
             Accepting::Off => self.close_listeners(),
             Accepting::On if !full && self.resume_at.is_none() => self.arm_listeners(),
@@ -96,6 +127,7 @@ impl<P: Program> Lane<'_, P> {
         while let Some((listener, fd)) = self.parked.pop_front() {
             self.open(listener, fd);
         }
+        self.leave_table();
         while let Some(token) = self.io.next_touched() {
             self.settle_conn(token);
         }

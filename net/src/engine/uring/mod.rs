@@ -219,6 +219,7 @@ impl<P: Program> Lane<'_, P> {
                 while let Some(mail) = self.mailbox.take() {
                     self.program.on_mail(mail, &mut self.io);
                 }
+                self.take_dealt();
             }
             // A cancel's own result says nothing: the operation it meant has its own last completion.
             (Kind::Cancel | Kind::Receive | Kind::Send | Kind::Connect, _) => {}
@@ -545,6 +546,7 @@ impl<P: Program> Lane<'_, P> {
 
     /// The program has stopped: everything that is still open ends.
     fn end_all(&mut self) {
+        self.leave_table();
         for token in self.io.live_tokens() {
             if conn(&mut self.conns, token).is_some() {
                 self.end(token, End::Aborted);
