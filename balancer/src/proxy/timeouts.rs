@@ -87,12 +87,21 @@ impl Proxy {
                 self.lane.limit_stalls(front, token, io);
             }
             Passing::Answering if io.is_over(client) => self.cut(client, Fault::ClientStalled, io),
-            Passing::Tunnel => {
-                self.close_back(token, io);
-                self.cut_tunnel(client, io);
-            }
+            Passing::Tunnel => self.on_tunnel_timeout(token, client, takes, io),
             _ => self.fail_back(token, client, Outcome::TimedOut, io),
         }
+    }
+
+    /// Nothing came through a tunnel. That is no silence as long as one side takes, however slowly, what is held for it.
+    fn on_tunnel_timeout(&mut self, token: Token, client: Token, client_takes: bool, io: &mut Io) {
+        let Some(front) = get(&mut self.fronts, client) else { return };
+        let sent = io.sent_so_far(token);
+        let server_takes = sent > std::mem::replace(&mut front.exchange.upload_sent, sent);
+        if (client_takes && io.unsent(client) > 0) || (server_takes && io.unsent(token) > 0) {
+            return self.lane.limit_tunnel(&front.exchange, token, io);
+        }
+        self.close_back(token, io);
+        self.cut_tunnel(client, io);
     }
 
     /// The try over this connection failed, which is closed, and the server told so.

@@ -76,7 +76,8 @@ impl Lane {
         self.limit_tunnel(&front.exchange, back, io);
     }
 
-    fn limit_tunnel(&mut self, exchange: &Exchange, back: Token, io: &Io) {
+    /// From now on, something has to move again within the limit.
+    pub(super) fn limit_tunnel(&mut self, exchange: &Exchange, back: Token, io: &Io) {
         if let Some(pool) = self.pools.pool(exchange.pool) {
             self.deadlines.set(back, pool.limits.tunnel, io.now());
         }
