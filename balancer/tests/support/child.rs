@@ -18,7 +18,7 @@ pub struct Running {
 }
 
 impl Running {
-    fn start(mut command: Command) -> Running {
+    pub fn start(mut command: Command) -> Running {
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CORELANE_") {
                 command.env_remove(name);
@@ -67,10 +67,17 @@ impl Running {
         }
     }
 
-    /// Its resident memory in bytes.
-    pub fn resident(&self) -> usize {
-        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).unwrap_or_default();
-        statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
+    /// Its memory in bytes, without what is mapped from files: those pages are the machine's.
+    pub fn own_bytes(&self) -> usize {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("/proc tells what a child uses");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("RssAnon");
+        line.trim().trim_end_matches(" kB").parse::<usize>().expect("kB") * 1024
+    }
+
+    /// Has it ended by itself?
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a child can be waited for").is_some()
     }
 }
 

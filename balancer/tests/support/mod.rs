@@ -8,6 +8,10 @@
 
 pub mod child;
 pub mod ledger;
+pub mod metrics;
+pub mod noise;
+pub mod peers;
+pub mod tools;
 pub mod wire;
 
 use std::io::Write;

@@ -2,8 +2,9 @@
 
 use super::PATIENCE;
 use net::http1::{Asked, ClientConn, Limits, ResponseHeads, ResponseStep};
+use socket2::{Domain, Socket, Type};
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
 /// One connection to the balancer.
@@ -36,7 +37,30 @@ impl Answer {
 
 impl Client {
     pub fn connect(address: &str) -> Client {
-        let socket = TcpStream::connect(address).unwrap_or_else(|e| panic!("connect to {address}: {e}"));
+        Client::over(TcpStream::connect(address).unwrap_or_else(|e| panic!("connect to {address}: {e}")))
+    }
+
+    /// From another address of this machine than usual.
+    pub fn connect_from(ip: [u8; 4], address: &str) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((ip, 0)).into()).expect("all of 127.0.0.0/8 is this machine");
+        let to: SocketAddr = address.parse().expect("an address");
+        socket.connect(&to.into()).unwrap_or_else(|e| panic!("connect to {address}: {e}"));
+        Client::over(socket.into())
+    }
+
+    /// As one far away: short segments, and a small window. So the kernel holds little of what is sent to it.
+    pub fn connect_from_afar(address: &str) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.set_tcp_mss(1400).expect("an option can be set");
+        socket.set_recv_buffer_size(4096).expect("an option can be set");
+        let to: SocketAddr = address.parse().expect("an address");
+        socket.connect(&to.into()).unwrap_or_else(|e| panic!("connect to {address}: {e}"));
+        Client::over(socket.into())
+    }
+
+    /// Over a connection that is there.
+    pub fn over(socket: TcpStream) -> Client {
         socket.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
         socket.set_nodelay(true).expect("an option can be set");
         let limits = Limits { body_bytes_max: 1 << 30, ..Limits::default() };
@@ -59,6 +83,11 @@ impl Client {
         let bytes = [request.as_bytes(), b"\r\n", body].concat();
         self.socket.write_all(&bytes)?;
         self.answer(if method == "HEAD" { Asked::Head } else { Asked::Other })
+    }
+
+    /// Sends this, as it is.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.socket.write_all(bytes.as_ref()).expect("it is sent");
     }
 
     /// The next answer.
@@ -103,10 +132,28 @@ pub fn serve(serve: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> Strin
     thread::spawn(move || {
         for socket in listener.incoming().map_while(Result::ok) {
             let serve = serve.clone();
-            thread::spawn(move || serve(socket));
+            // There may be a thousand, and none of them needs much.
+            let spawned = thread::Builder::new().stack_size(256 * 1024).spawn(move || {
+                socket.set_read_timeout(Some(PATIENCE)).expect("a timeout can be set");
+                socket.set_nodelay(true).expect("an option can be set");
+                serve(socket);
+            });
+            spawned.expect("a thread starts");
         }
     });
     address
+}
+
+/// A server that answers each request with the head that it got.
+pub fn serve_mirrors() -> String {
+    serve(|mut socket| {
+        while let Some(head) = read_head(&mut socket) {
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{head}", head.len());
+            if socket.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+    })
 }
 
 /// Reads one head; `None` at the end of the connection.
