@@ -163,7 +163,7 @@ impl Proxy {
             _ => {}
         }
         front.exchange.coming = Coming::Unwanted;
-        if let Some(back) = front.exchange.back.take() {
+        if let Some(back) = front.exchange.back {
             self.close_back_as(back, Close::Reset, io);
         }
         self.answer(token, Own::new(Fault::BadRequest, refusal.status, refusal.why), io);

@@ -136,7 +136,10 @@ impl Proxy {
         if std::mem::replace(&mut back.serving, Serving::Closing) == Serving::Idle {
             self.forget_idle(token, server);
         }
-        self.lane.deadlines.clear(token);
+        // A server that does not end its side of a tunnel has until the tunnel's limit.
+        if how != Close::AfterFlush {
+            self.lane.deadlines.clear(token);
+        }
         io.resume(token);
         io.close(token, how);
     }
@@ -166,10 +169,8 @@ impl Lane {
         if let Some(logging) = &mut self.logging {
             logging.end(exchange, fault, &self.pools, &self.all_stats[self.number], io);
         }
-        if std::mem::take(&mut exchange.on_budget)
-            && let Some(pool) = self.pools.pool(exchange.pool)
-        {
-            retry::give_back(&pool.shared.retries);
+        if let Some(retries) = exchange.on_budget.take() {
+            retry::give_back(&retries);
         }
         self.detach(exchange, io);
         self.give_back(exchange);

@@ -12,6 +12,8 @@ use net::engine::Token;
 use net::http1::{Asked, Phase, RequestStream};
 use net::time::Time;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 /// Bytes behind the request under way over which the client is not read: its next requests, usually small.
 pub(super) const HELD_BYTES_MAX: usize = 16 * 1024;
@@ -70,8 +72,8 @@ pub(super) struct Exchange {
     /// The connection to it.
     pub(super) back: Option<Token>,
     pub(super) over: Over,
-    /// A retry that was taken out of the pool's budget.
-    pub(super) on_budget: bool,
+    /// The budget that its retry was taken out of. A reload may give the pool another one meanwhile.
+    pub(super) on_budget: Option<Arc<AtomicU32>>,
     /// The request as the server gets it, as far as it has come: for the next try.
     pub(super) kept: Kept,
     pub(super) coming: Coming,
@@ -187,7 +189,7 @@ impl Exchange {
             server: None,
             back: None,
             over: Over::Fresh,
-            on_budget: false,
+            on_budget: None,
             kept: Kept::Dropped,
             coming: Coming::Complete,
             status: 0,
@@ -225,5 +227,13 @@ impl Exchange {
 
     pub(super) fn is_under_way(&self) -> bool {
         self.stage != Passing::Idle
+    }
+
+    /// The client waits to be told to send the request's content, and so far has neither been nor begun by itself.
+    pub(super) fn waits_for_100(&self) -> bool {
+        self.onward.expects_continue
+            && self.stage == Passing::Asking
+            && self.request_bytes == 0
+            && self.interims == 0
     }
 }

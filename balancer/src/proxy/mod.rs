@@ -122,7 +122,7 @@ impl Proxy {
     /// A lane that serves by `fleet`.
     pub fn new(fleet: &Fleet, links: Links) -> Proxy {
         let Links { number, lanes, control, log, seed } = links;
-        let limits = message_limits(&fleet.config);
+        let (heads, response_heads) = heads(&fleet.config);
         let mut lane = Lane {
             number,
             seed,
@@ -148,13 +148,7 @@ impl Proxy {
             unheld: Vec::new(),
         };
         lane.learn_limits();
-        Proxy {
-            fronts: Vec::new(),
-            backs: Vec::new(),
-            heads: Heads::new(limits),
-            response_heads: ResponseHeads::new(limits),
-            lane,
-        }
+        Proxy { fronts: Vec::new(), backs: Vec::new(), heads, response_heads, lane }
     }
 
     /// Clients' connections open now.
@@ -171,8 +165,7 @@ impl Proxy {
     fn take_over(&mut self, fleet: &Fleet, io: &mut Io) {
         let lane = &mut self.lane;
         if *lane.config != *fleet.config {
-            let limits = message_limits(&fleet.config);
-            (self.heads, self.response_heads) = (Heads::new(limits), ResponseHeads::new(limits));
+            (self.heads, self.response_heads) = heads(&fleet.config);
         }
         if lane.config.forward != fleet.config.forward {
             let fronts = self.fronts.iter_mut().flatten();
@@ -257,6 +250,10 @@ impl Program for Proxy {
     fn on_drained(&mut self, token: Token, io: &mut Io) {
         if let Some(front) = get(&mut self.fronts, token) {
             front.exchange.back.into_iter().for_each(|back| io.resume(back));
+            if front.exchange.stage == Passing::Idle && !front.held.is_empty() {
+                self.lane.unheld.push(token);
+            }
+            self.steer(token, io);
         } else if let Some(back) = get(&mut self.backs, token)
             && let Serving::Front(front) = back.serving
         {
@@ -303,9 +300,9 @@ impl Program for Proxy {
     }
 }
 
-fn message_limits(config: &Config) -> Limits {
+fn heads(config: &Config) -> (Heads, ResponseHeads) {
     let front = &config.front;
-    Limits {
+    let limits = Limits {
         head_bytes_max: front.head_bytes_max,
         target_bytes_max: front.head_bytes_max,
         fields_max: front.fields_max,
@@ -313,7 +310,9 @@ fn message_limits(config: &Config) -> Limits {
         // Extensions are read to be dropped; a body without a bound may have some at each of its chunks.
         chunk_extension_bytes_max: usize::MAX,
         ..Limits::default()
-    }
+    };
+    // What a server sends is as long as the server says.
+    (Heads::new(limits), ResponseHeads::new(Limits { body_bytes_max: u64::MAX, ..limits }))
 }
 
 /// How long those who wait for a place trust that they are told of one: a mail may find its box full.

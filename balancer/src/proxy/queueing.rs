@@ -62,7 +62,7 @@ impl Proxy {
             self.lane.deadlines.clear(token);
             match picked {
                 Ok((at, server)) => self.send_to(token, at, server, io),
-                Err(_) => self.give_up(token, Fault::NoServer, io),
+                Err(_) => self.try_next(token, io),
             }
             self.steer(token, io);
         }

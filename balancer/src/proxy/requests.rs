@@ -86,7 +86,8 @@ impl Proxy {
             (stage, Some(back), _) if is_attached(stage) => {
                 (exchange.coming == Coming::Body || stage == Passing::Tunnel) && io.is_over(back)
             }
-            (Passing::Idle, ..) => false,
+            // Who takes no answers is not asked for more requests: each would add to what it does not take.
+            (Passing::Idle, ..) => matches!(front.stage, Stage::Open) && io.is_over(token),
             (_, _, Kept::Whole(kept)) => kept.len() > self.lane.keep_bytes_max(exchange),
             _ => false,
         };
@@ -137,6 +138,10 @@ impl Lane {
                     self.pass_to_server(exchange, &bytes[used..], io);
                     return (bytes.len(), Next::Wait);
                 }
+                (Passing::Idle, _) if used < bytes.len() && io.is_over(front.token) => {
+                    front.held.extend_from_slice(&bytes[used..]);
+                    return (bytes.len(), Next::Wait);
+                }
                 (Passing::Idle, _) | (_, Coming::Body) => {}
                 (Passing::Starting, Coming::Complete) => return (used, Next::Try),
                 (_, Coming::Complete) => {
@@ -157,7 +162,10 @@ impl Lane {
                 Ok(RequestEvent::End { trailers, used: taken }) => {
                     used += taken;
                     self.pass_end(exchange, trailers, io);
-                    self.deadlines.clear(front.token);
+                    // In the queue it is under the limit of that.
+                    if exchange.stage != Passing::Queued {
+                        self.deadlines.clear(front.token);
+                    }
                 }
                 Ok(RequestEvent::More) => {
                     self.limit_reading(front, io);
@@ -201,7 +209,11 @@ impl Lane {
 
     /// Bytes of the request's content.
     fn pass_content(&mut self, exchange: &mut Exchange, content: &[u8], io: &mut Io) {
+        let awaited = exchange.waits_for_100();
         exchange.request_bytes += content.len() as u64;
+        if awaited {
+            self.limit_response(exchange, io);
+        }
         match exchange.onward.framing {
             Framing::Chunked => self.pass(exchange, io, |out| write::chunk(out, content)),
             Framing::Length(_) | Framing::None => {
@@ -216,7 +228,10 @@ impl Lane {
         if exchange.onward.framing == Framing::Chunked {
             self.pass(exchange, io, |out| last_chunk(out, trailers));
         }
-        self.limit_response(exchange, io);
+        match exchange.stage {
+            Passing::Answering => self.limit_rest(exchange, io),
+            _ => self.limit_response(exchange, io),
+        }
     }
 
     /// To the server, if there is one already, and to what is kept for another try.
@@ -276,10 +291,10 @@ impl Lane {
         self.deadlines.set(front.token, limit, io.now());
     }
 
-    /// The request is out: the response is awaited from now on.
+    /// Once the request is out, or the server is asked whether it may come, the response is awaited.
     pub(super) fn limit_response(&mut self, exchange: &Exchange, io: &Io) {
         let Some(back) = exchange.back.filter(|_| exchange.stage == Passing::Asking) else { return };
-        let awaits = exchange.coming == Coming::Complete || exchange.onward.expects_continue;
+        let awaits = exchange.coming == Coming::Complete || exchange.waits_for_100();
         match self.pools.pool(exchange.pool) {
             Some(pool) if awaits => self.deadlines.set(back, pool.limits.response_head, io.now()),
             _ => self.deadlines.clear(back),

@@ -1,7 +1,7 @@
 //! What servers send: read, and passed on piece by piece to the client that waits for it.
 
 use super::back::{Back, Serving};
-use super::front::{Coming, Front, Passing};
+use super::front::{Coming, Exchange, Front, Passing};
 use super::tries::reached;
 use super::{Lane, Proxy, get};
 use crate::fleet::Outcome;
@@ -147,7 +147,12 @@ impl Lane {
 
     /// A 1xx: passed on to who understands it. From now on there is no other try.
     fn pass_interim(&mut self, front: &mut Front, head: &ResponseHead<'_>, raw: &[u8], io: &mut Io) {
+        let awaited = front.exchange.waits_for_100();
         front.exchange.interims += 1;
+        if awaited {
+            self.limit_response(&front.exchange, io);
+            self.limit_upload(front, io);
+        }
         self.drop_kept(&mut front.exchange);
         let asker = self.asker(front, true);
         let date = self.date.at(io.wall().0);
@@ -165,6 +170,8 @@ impl Lane {
         if exchange.coming == Coming::Body && head.status.code() >= REFUSES {
             exchange.coming = Coming::Unwanted;
             self.deadlines.clear(front.token);
+            // It is read to its end, for clients that read nothing before they have sent all.
+            io.resume(front.token);
         }
         self.drop_kept(&mut front.exchange);
         let is_complete = front.exchange.coming == Coming::Complete;
@@ -179,7 +186,7 @@ impl Lane {
     }
 
     /// What the response's head says about its server.
-    fn note_response(&mut self, exchange: &super::front::Exchange, head: &ResponseHead<'_>, took: Duration) {
+    fn note_response(&mut self, exchange: &Exchange, head: &ResponseHead<'_>, took: Duration) {
         let Some(server) = exchange.server else { return };
         if let Some(stats) = self.pools.stats(server) {
             stats.latencies.record(took);
@@ -214,7 +221,12 @@ impl Lane {
         if io.is_over(front.token) {
             io.pause(back);
         }
-        if let Some(pool) = self.pools.pool(front.exchange.pool) {
+        self.limit_rest(&front.exchange, io);
+    }
+
+    /// The next part of the response is awaited.
+    pub(super) fn limit_rest(&mut self, exchange: &Exchange, io: &Io) {
+        if let (Some(back), Some(pool)) = (exchange.back, self.pools.pool(exchange.pool)) {
             self.deadlines.set(back, pool.limits.body, io.now());
         }
     }

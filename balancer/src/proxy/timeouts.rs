@@ -53,10 +53,7 @@ impl Proxy {
         let Some(back) = exchange.back.filter(|_| exchange.coming == Coming::Body) else { return };
         let sent = io.sent_so_far(back);
         let takes = sent > std::mem::replace(&mut exchange.upload_sent, sent);
-        let waits_for_100 = exchange.onward.expects_continue
-            && exchange.stage == Passing::Asking
-            && exchange.request_bytes == 0
-            && exchange.interims == 0;
+        let waits_for_100 = exchange.waits_for_100();
         match io.is_over(back) {
             // The client waits for the server, which has a limit of its own.
             false if waits_for_100 => self.lane.limit_upload(front, io),
@@ -87,6 +84,10 @@ impl Proxy {
                 self.lane.limit_stalls(front, token, io);
             }
             Passing::Answering if io.is_over(client) => self.cut(client, Fault::ClientStalled, io),
+            // The request goes on meanwhile, under a limit of its own: the server may wait for the rest of it.
+            Passing::Answering if front.exchange.coming == Coming::Body => {
+                self.lane.limit_stalls(front, token, io);
+            }
             Passing::Tunnel => self.on_tunnel_timeout(token, client, takes, io),
             _ => self.fail_back(token, client, Outcome::TimedOut, io),
         }
@@ -110,11 +111,17 @@ impl Proxy {
         self.on_failed(client, outcome, io);
     }
 
-    /// The whole request took too long.
+    /// The whole request took too long. A server is to blame only where it is the one that is waited for.
     fn on_total_timeout(&mut self, token: Token, io: &mut Io) {
         let Some(front) = get(&mut self.fronts, token) else { return };
-        match (front.exchange.stage, front.exchange.back) {
+        let exchange = &front.exchange;
+        let comes = exchange.coming == Coming::Body && !exchange.waits_for_100();
+        match (exchange.stage, exchange.back) {
             (Passing::Idle | Passing::Tunnel, _) => {}
+            (Passing::Answering, _) if io.is_over(token) => self.cut(token, Fault::ClientStalled, io),
+            (Passing::Asking | Passing::Answering, Some(back)) if comes && !io.is_over(back) => {
+                self.give_up_on_client(token, io);
+            }
             (_, Some(back)) => self.fail_back(back, token, Outcome::TimedOut, io),
             (_, None) => self.give_up(token, Fault::ResponseTimeout, io),
         }

@@ -53,7 +53,7 @@ impl Proxy {
         }
     }
 
-    /// An idle connection that is young enough, out of the pool: the one used last.
+    /// An idle connection, out of the pool: the one used last.
     fn idle_back(&mut self, server: u32, io: &mut Io) -> Option<Token> {
         loop {
             let entry = self.lane.pools.server_mut(server)?;
@@ -117,11 +117,11 @@ impl Proxy {
         }
         self.lane.limit_response(exchange, io);
         self.lane.bound_kept(exchange);
-        let waits_for_client = exchange.coming == Coming::Body;
-        if waits_for_client {
+        if exchange.coming == Coming::Body {
             self.lane.deadlines.set(token, self.lane.limits.body, io.now());
-            self.steer(token, io);
         }
+        // It may have been paused until now, whether more of the request is to come or not.
+        self.steer(token, io);
     }
 
     /// A connection to a server ended, however.
@@ -182,18 +182,20 @@ impl Proxy {
             Decision::OtherServerOnBudget if !self.lane.take_budget(exchange) => Decision::GiveUp,
             decision => decision,
         };
-        if decision != Decision::GiveUp
-            && let Some(stats) = exchange.server.and_then(|server| self.lane.pools.stats(server))
-        {
-            stats.retried.one();
-            self.lane.stats().retries.one();
-        }
-        match (decision, exchange.server) {
+        let server = exchange.server;
+        match (decision, server) {
+            (Decision::GiveUp, _) => return self.give_up(token, fault_of(outcome), io),
             (Decision::SameServer, Some(server)) => self.connect(token, server, io),
-            (Decision::GiveUp, _) => self.give_up(token, fault_of(outcome), io),
             _ => {
                 self.lane.give_back(exchange);
                 self.try_next(token, io);
+            }
+        }
+        // Where no server was left, nothing was repeated.
+        if get(&mut self.fronts, token).is_some_and(|front| front.exchange.is_under_way()) {
+            self.lane.stats().retries.one();
+            if let Some(stats) = server.and_then(|server| self.lane.pools.stats(server)) {
+                stats.retried.one();
             }
         }
     }
@@ -260,16 +262,16 @@ impl Lane {
     /// Takes the retry out of the pool's budget, once for a request.
     fn take_budget(&mut self, exchange: &mut Exchange) -> bool {
         let Some(pool) = self.pools.pool(exchange.pool) else { return false };
-        let config = &pool.config.retry;
-        if !exchange.on_budget {
-            let live = pool.live();
-            exchange.on_budget =
-                retry::take(&pool.shared.retries, live, config.budget_percent, config.budget_floor);
+        let (config, retries) = (&pool.config.retry, &pool.shared.retries);
+        if exchange.on_budget.is_none()
+            && retry::take(retries, pool.live(), config.budget_percent, config.budget_floor)
+        {
+            exchange.on_budget = Some(retries.clone());
         }
-        if !exchange.on_budget {
+        if exchange.on_budget.is_none() {
             self.stats().retries_refused.one();
         }
-        exchange.on_budget
+        exchange.on_budget.is_some()
     }
 
     /// Counts what the connection to the server carried of the request, and lets go of it.

@@ -178,6 +178,32 @@ fn a_request_that_takes_too_long_in_all_ends_although_bytes_flow() {
     }
 }
 
+/// The whole request has a limit, but the server is not to blame for a client that makes it long: three such clients would eject it.
+#[test]
+fn a_server_is_not_blamed_for_the_time_that_its_client_takes() {
+    let upload_head = say("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 40\r\n\r\n");
+    let drips = Drip { bytes: vec![b'u'; 40], piece: 1, every: secs(4) };
+    let waits = [Hear("\r\n\r\n"), Act::HearBytes(1 << 30)];
+    let begins = [Hear("\r\n\r\n"), say(HALF_RESPONSE), Act::HearBytes(1 << 30)];
+    let sends = [Hear("\r\n\r\n"), download(MUCH)];
+    let uploads = vec![upload_head, drips];
+    let takes_nothing = vec![say(GET), Deaf, Wait(secs(60)), Attend];
+    let cases = [
+        ("a slow upload", uploads.clone(), &waits[..], Some(408), Fault::RequestTimeout),
+        ("a slow upload behind half an answer", uploads, &begins, Some(200), Fault::RequestTimeout),
+        ("a client that takes nothing", takes_nothing, &sends, None, Fault::ClientStalled),
+    ];
+    for (name, client, server, status, fault) in cases {
+        let (scene, talk) = played(&client, server, |config| {
+            set(config);
+            config.pools[0].timeouts.total = Some(secs(25));
+        });
+        assert_eq!(talk.status(), status, "{name}");
+        assert_eq!(scene.all_faults(), [(fault, 1)], "{name}");
+        assert_eq!(scene.fleet.pools[0].servers[0].lanes[0].timeouts.get(), 0, "{name}");
+    }
+}
+
 /// Whoever goes on, however slowly, is never cut: all limits run from piece to piece.
 #[test]
 fn who_is_slow_but_steady_is_served_to_the_end() {
@@ -187,7 +213,16 @@ fn who_is_slow_but_steady_is_served_to_the_end() {
     let slow_download = Drip { bytes: vec![b'd'; 40], piece: 4, every };
     let upload_head = say("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 40\r\n\r\n");
     let response_head = say("HTTP/1.1 200 OK\r\ncontent-length: 40\r\n\r\n");
-    let scenes: [(&str, Vec<Act>, Vec<Act>, usize); 4] = [
+    let slow_tail = Drip { bytes: vec![b'u'; 40], piece: 4, every };
+    let long_upload_head = say("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 40\r\n\r\n");
+    let begins = say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n");
+    let scenes: [(&str, Vec<Act>, Vec<Act>, usize); 5] = [
+        (
+            "an upload that drips behind a response that has begun",
+            vec![long_upload_head, slow_tail, Hear("ok"), Finish],
+            vec![Hear("\r\n\r\n"), begins, Hear("uuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuuu"), say("ok")],
+            2,
+        ),
         (
             "an upload that drips",
             vec![upload_head, slow_upload, Hear("ok"), Finish],

@@ -186,6 +186,33 @@ fn an_early_refusal_reaches_the_client_and_neither_connection_is_used_again() {
     }
 }
 
+/// Many clients read no answer before they have sent all of their request.
+#[test]
+fn behind_an_early_refusal_the_rest_of_the_request_is_read_although_the_server_reads_none_of_it() {
+    const LENGTH: usize = 4 << 20;
+    let upload =
+        format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {LENGTH}\r\n\r\n{}", "u".repeat(LENGTH));
+    let mut scene = Scene::bare(1, Faults::calm(), 1, 1, |_| {});
+    let refusal = say("HTTP/1.1 413 Too Large\r\ncontent-length: 9\r\n\r\nhalf");
+    scene.add_back(
+        0,
+        &[&[
+            Hear("\r\n\r\n"),
+            Deaf,
+            Wait(Duration::from_secs(1)),
+            refusal,
+            Wait(Duration::from_secs(5)),
+            Act::Attend,
+        ]],
+    );
+    scene.add_front(&[say(&upload), HearEnd]);
+    scene.world.run_for(Duration::from_secs(4));
+    let read = scene.world.stats(scene.lanes[0]).received_bytes.get();
+    assert!(read > LENGTH as u64, "{read} bytes were read");
+    scene.run();
+    scene.assert_nothing_is_left(1);
+}
+
 #[test]
 fn a_server_that_answers_while_it_reads_gets_all_and_gives_all_back() {
     let content: String = (0..30_000).map(|n| char::from(b'a' + (n % 26) as u8)).collect();
@@ -288,6 +315,25 @@ fn a_tunnel_that_one_side_resets_ends_on_the_other() {
             assert!(other.ended.is_some(), "seed {seed}");
         }
     }
+}
+
+/// A server that was told that the client has ended, and does not end itself, is not waited for without end.
+#[test]
+fn a_tunnel_of_which_only_the_server_s_side_is_left_ends_after_its_limit() {
+    let mut scene = Scene::bare(1, Faults::calm(), 1, 1, |config| {
+        config.pools[0].timeouts.tunnel = Duration::from_secs(60);
+    });
+    let second = Wait(Duration::from_secs(1));
+    let never = HearBytes(1 << 30);
+    scene.add_back(0, &[&[Hear("\r\n\r\n"), say(SWITCHED), second.clone(), second.clone(), say("?"), never]]);
+    scene.add_front(&[say(UPGRADE), Hear("\r\n\r\n"), Finish, second, Reset]);
+    scene.world.run_for(Duration::from_secs(50));
+    let lane = scene.lanes[0];
+    assert_eq!(scene.world.program(lane).open(), 0, "the client has gone");
+    assert_eq!(scene.world.program(lane).open_backs(), 1, "the server may still end its side");
+    scene.world.run_for(Duration::from_secs(20));
+    assert_eq!(scene.world.program(lane).open_backs(), 0);
+    scene.assert_no_request_is_left(1);
 }
 
 /// Who does not read keeps the other one from sending: what lies in the lane between them is bounded.

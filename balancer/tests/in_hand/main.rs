@@ -1,26 +1,71 @@
 //! A lane in the hand: what happens within one turn, or between two, that no network shows for sure.
 
+mod counts;
+mod reading;
+mod waiting;
+
 use balancer::config::Config;
 use balancer::control;
 use balancer::fleet::{Fault, Fleet};
 use balancer::proxy::{Links, Mail, Proxy};
 use net::engine::hand::Hand;
-use net::engine::{Close, End};
+use net::engine::{Close, End, Token};
 use net::mailbox::{MAILS_MAX, Mailbox, mailbox};
 use std::sync::Arc;
 
 const POST: &[u8] =
     b"POST / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.7\r\nContent-Length: 2\r\n\r\nhi";
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nok";
 const LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nDate: x\r\nContent-Length: 4\r\n\r\nlate";
 
-/// A lane in front of one server. What it tells the control is read by nobody.
+/// What a lane needs around it. What it tells the control is read by nobody.
+struct Held {
+    hand: Hand<Proxy>,
+    fleet: Fleet,
+    _control: Mailbox<control::Mail>,
+}
+
+/// A lane in front of one server.
 fn hold() -> (Hand<Proxy>, Fleet, Mailbox<control::Mail>) {
-    let fleet = Fleet::new(Config::for_one_pool(&["10.0.1.1:80".parse().unwrap()]), 1);
+    let Held { hand, fleet, _control } = hold_with(usize::MAX, 1, |_| {});
+    (hand, fleet, _control)
+}
+
+/// A lane in front of so many servers, whose connections are over with more than `unsent_bytes_max` of output.
+fn hold_with(unsent_bytes_max: usize, servers: usize, set: impl Fn(&mut Config)) -> Held {
+    let servers: Vec<_> = (1..=servers).map(|n| format!("10.0.1.{n}:80").parse().unwrap()).collect();
+    let mut config = Config::for_one_pool(&servers);
+    set(&mut config);
+    let fleet = Fleet::new(config, 1);
     let (control, letters) = mailbox::<control::Mail>(MAILS_MAX).unwrap();
     let (door, _) = mailbox::<Mail>(MAILS_MAX).unwrap();
     let links = Links { number: 0, lanes: vec![door], control, log: None, seed: 1 };
-    (Hand::hold(Proxy::new(&fleet, links)), fleet, letters)
+    let hand = Hand::hold_with_limit(Proxy::new(&fleet, links), unsent_bytes_max);
+    Held { hand, fleet, _control: letters }
+}
+
+impl Held {
+    /// A client sends this. What it is told at once.
+    fn say(&mut self, front: Token, bytes: &[u8]) -> String {
+        assert!(self.hand.wants_bytes(front), "it is not read");
+        let mut told = Vec::new();
+        self.hand.feed(front, bytes, &mut told);
+        String::from_utf8_lossy(&told).into_owned()
+    }
+
+    /// The connection that the lane asked for opens.
+    fn connect(&mut self) -> Token {
+        let asked = self.hand.connects();
+        assert_eq!(asked.len(), 1, "one connection is asked for");
+        self.hand.connected(asked[0].0);
+        asked[0].0
+    }
+
+    /// What was appended to a connection, as text.
+    fn heard(&mut self, token: Token) -> String {
+        String::from_utf8_lossy(&self.hand.output(token)).into_owned()
+    }
 }
 
 /// A late 408 is what servers send before they close an idle connection (Apache, HAProxy). It was on its way before the request was:

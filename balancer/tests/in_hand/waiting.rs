@@ -1,0 +1,94 @@
+//! Whom a request waits for, and for how long: each wait has its own limit, whatever comes meanwhile.
+
+use super::{GET, Held, OK, hold_with};
+use balancer::fleet::Fault;
+use net::engine::{Close, Token};
+use net::time::UnixSeconds;
+use std::time::Duration;
+
+const EXPECTS: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n";
+
+impl Held {
+    /// So many seconds pass, one after the other.
+    fn wait(&mut self, seconds: u64, token: Token) {
+        for _ in 0..seconds {
+            let now = self.hand.now() + Duration::from_secs(1);
+            self.hand.pass(now, UnixSeconds(now.0), token, &mut Vec::new());
+        }
+    }
+
+    fn faults(&self) -> Vec<Fault> {
+        let faults = &self.fleet.lanes[0].faults;
+        Fault::ALL.iter().copied().filter(|&fault| faults[fault as usize].get() > 0).collect()
+    }
+}
+
+/// The end of a body that arrives in the queue ends the wait for it, and not the one for a place.
+#[test]
+fn who_is_complete_while_it_waits_for_a_place_waits_no_longer_than_it_may() {
+    let mut held = hold_with(usize::MAX, 1, |config| config.pools[0].servers[0].maxconn = Some(1));
+    let (first, second) = (held.hand.open(), held.hand.open());
+    held.say(first, GET);
+    let back = held.connect();
+    held.say(second, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nha");
+    held.say(second, b"lf");
+    held.wait(6, back);
+    assert!(held.heard(second).starts_with("HTTP/1.1 503 "));
+    assert_eq!(held.faults(), [Fault::QueueTimeout]);
+}
+
+/// A server that was asked whether to go on has its time to say so; what the client then takes is the client's.
+#[test]
+fn an_upload_that_was_waved_on_may_take_its_time() {
+    for waved_on in [true, false] {
+        let mut held = hold_with(usize::MAX, 1, |_| {});
+        let front = held.hand.open();
+        held.say(front, EXPECTS);
+        let back = held.connect();
+        assert!(!held.heard(back).is_empty());
+        if waved_on {
+            held.wait(20, back);
+            held.hand.feed(back, b"HTTP/1.1 100 Continue\r\n\r\n", &mut Vec::new());
+            assert!(held.heard(front).starts_with("HTTP/1.1 100 "));
+        }
+        for _ in 0..10 {
+            held.wait(20, back);
+            held.say(front, &[b'u'; 10]);
+            assert_eq!(held.heard(back), "u".repeat(10));
+        }
+        held.hand.feed(back, OK, &mut Vec::new());
+        assert_eq!(held.heard(front).as_bytes(), OK);
+        assert_eq!(held.faults(), []);
+    }
+}
+
+#[test]
+fn a_server_that_does_not_say_whether_to_go_on_has_no_longer_than_for_a_response() {
+    let mut held = hold_with(usize::MAX, 1, |_| {});
+    let front = held.hand.open();
+    held.say(front, EXPECTS);
+    let back = held.connect();
+    assert!(!held.heard(back).is_empty());
+    held.wait(32, back);
+    assert!(held.heard(front).starts_with("HTTP/1.1 504 "));
+    assert_eq!(held.hand.closing(back), Some(Close::Reset));
+}
+
+/// And a client that was told to go on and does not is the one that is waited for.
+#[test]
+fn who_was_waved_on_and_does_not_go_on_is_told_so() {
+    let mut held = hold_with(usize::MAX, 1, |_| {});
+    let front = held.hand.open();
+    held.say(front, EXPECTS);
+    let back = held.connect();
+    assert!(!held.heard(back).is_empty());
+    held.wait(20, back);
+    held.hand.feed(back, b"HTTP/1.1 100 Continue\r\n\r\n", &mut Vec::new());
+    assert!(held.heard(front).starts_with("HTTP/1.1 100 "));
+    held.wait(28, back);
+    assert_eq!(held.heard(front), "", "its time began when it was told");
+    held.wait(5, back);
+    assert!(held.heard(front).starts_with("HTTP/1.1 408 "));
+    assert_eq!(held.faults(), [Fault::RequestTimeout]);
+    assert_eq!(held.fleet.pools[0].servers[0].lanes[0].timeouts.get(), 0, "the server did nothing wrong");
+}
