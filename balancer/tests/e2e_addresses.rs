@@ -3,27 +3,17 @@
 #[macro_use]
 mod support;
 
-use std::net::TcpListener;
 use std::process::Command;
 use std::sync::atomic::Ordering::Relaxed;
 use support::child::{BINARY, Backend, Balancer};
 use support::ledger::Load;
 use support::metrics::{Metrics, nothing_is_left};
 use support::wire::{Client, serve_mirrors};
-use support::{Scratch, skipped};
+use support::{Scratch, has_ipv6};
 
 each_engine! {
     listeners_and_servers_of_every_kind_serve_together
     a_client_over_ipv6_is_told_to_the_server
-}
-
-/// Whether this machine has IPv6 on its loopback; if not, says so.
-fn has_ipv6() -> bool {
-    let bound = TcpListener::bind("[::1]:0");
-    if let Err(error) = &bound {
-        skipped(&format!("no IPv6 here: {error}"));
-    }
-    bound.is_ok()
 }
 
 fn listeners_and_servers_of_every_kind_serve_together(engine: &str) {

@@ -15,6 +15,7 @@ use support::wire::{read_head, serve, serve_mirrors};
 each_engine! {
     curl_reuses_its_connection
     curl_uploads_in_chunks_and_after_a_100
+    curl_does_not_wait_for_a_100_that_never_comes
     curl_speaks_http_1_0_and_asks_for_heads
     curl_is_told_that_there_is_no_http_2
     curl_may_send_much_and_not_too_much
@@ -76,6 +77,23 @@ fn curl_uploads_in_chunks_and_after_a_100(engine: &str) {
     nothing_is_left(&balancer);
     let metrics = Metrics::of(&balancer);
     assert_eq!(metrics.faults(), Vec::<&str>::new());
+}
+
+/// Many servers know nothing of `Expect`. curl gives up waiting, and its upload must still be wanted then.
+fn curl_does_not_wait_for_a_100_that_never_comes(engine: &str) {
+    let server = serve(|mut socket| {
+        let mut body = [0; 5];
+        while read_head(&mut socket).is_some() && socket.read_exact(&mut body).is_ok() {
+            let answer = [&b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"[..], &body].concat();
+            socket.write_all(&answer).expect("it is sent");
+        }
+    });
+    let (balancer, url) = before(engine, &server);
+    let args = ["--expect100-timeout", "0.2", "-H", "Expect: 100-continue", "-d", "hello", &url];
+    let Some(shown) = curl(&args, b"") else { return };
+    assert_eq!(shown, "hello");
+    nothing_is_left(&balancer);
+    assert_eq!(Metrics::of(&balancer).faults(), Vec::<&str>::new());
 }
 
 fn curl_speaks_http_1_0_and_asks_for_heads(engine: &str) {

@@ -5,6 +5,8 @@ mod support;
 
 use net::http1::Asked;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use support::Scratch;
 use support::child::{Backend, Balancer};
 use support::ledger::Load;
 use support::metrics::{Metrics, nothing_is_left};
@@ -18,6 +20,9 @@ each_engine! {
     chunks_and_gzip_of_nginx_pass
     uploads_reach_nginx_with_and_without_a_100
     nginx_refuses_what_is_too_large
+    a_large_upload_that_nginx_refuses_hears_of_it
+    nginx_may_close_idle_connections_at_any_time
+    nginx_answers_who_asks_by_http_1_0_without_a_host
     sums_pass_through_haproxy
     answers_of_haproxy_itself_pass
 }
@@ -155,6 +160,59 @@ fn nginx_refuses_what_is_too_large(engine: &str) {
     nothing_is_left(&balancer);
     let metrics = Metrics::of(&balancer);
     assert_eq!(metrics.sum("server_responses_total", &["class=\"4xx\""]), 2, "{:?}", metrics.faults());
+}
+
+/// The client sends all of it before it looks for an answer, much more than the kernel holds.
+fn a_large_upload_that_nginx_refuses_hears_of_it(engine: &str) {
+    let Some(nginx) = Peer::nginx(At::Socket, "", UPLOADS) else { return };
+    let file = Scratch::with(
+        "refused.toml",
+        format!(
+            "[[listeners]]\naddress = \"127.0.0.1:0\"\n[front]\nlinger-timeout = \"5min\"\n\
+             [pools.web]\nservers = [\"{}\"]\n",
+            nginx.address
+        ),
+    );
+    let balancer = Balancer::start(&["--config", file.as_str(), "--engine", engine]);
+    let mut client = Client::connect(balancer.address());
+    let answer = client.ask("PUT", "/small/d", &[], &Noise::new(8).take(32 << 20)).expect("an answer");
+    assert_eq!((answer.status, answer.closes), (413, true));
+    assert_eq!(nginx.get("small/d"), b"", "nothing of it was taken");
+    drop(client);
+    nothing_is_left(&balancer);
+}
+
+/// It closes each connection behind some requests, and those that are idle so soon that this crosses our next request.
+fn nginx_may_close_idle_connections_at_any_time(engine: &str) {
+    let inside = "location / { keepalive_timeout 5ms; keepalive_requests 7; }";
+    let Some(nginx) = Peer::nginx(At::Socket, "", inside) else { return };
+    nginx.put("page", b"a page\n");
+    let balancer = balancer(engine, &nginx.address);
+    let mut client = Client::connect(balancer.address());
+    for n in 0..300 {
+        let answer = client.ask("GET", "/page", &[], b"").expect("an answer");
+        assert_eq!((answer.status, answer.text().as_str()), (200, "a page\n"), "request {n}");
+        assert!(!answer.closes, "that nginx closes is no matter of the client's");
+        std::thread::sleep(Duration::from_millis(n % 4 * 2));
+    }
+    let metrics = Metrics::of(&balancer);
+    let (connects, reuses) =
+        (metrics.sum("server_connects_total", &[]), metrics.sum("server_reuses_total", &[]));
+    assert!(connects > 300 / 7 && reuses > 0, "{connects} connects, {reuses} reuses");
+    assert_eq!(balancer.state(&nginx.address), "up", "a closed idle connection says nothing about a server");
+}
+
+/// As HAProxy's checks do where nothing else is said. We ask by HTTP/1.1, where there has to be one.
+fn nginx_answers_who_asks_by_http_1_0_without_a_host(engine: &str) {
+    let Some(nginx) = Peer::nginx(At::Socket, "", "location / { return 200 \"host $http_host\"; }") else {
+        return;
+    };
+    let balancer = balancer(engine, &nginx.address);
+    let mut client = Client::connect(balancer.address());
+    client.send("OPTIONS / HTTP/1.0\r\n\r\n");
+    let answer = client.answer(Asked::Other).expect("an answer");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "host localhost"));
+    nothing_is_left(&balancer);
 }
 
 fn sums_pass_through_haproxy(engine: &str) {

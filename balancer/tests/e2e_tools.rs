@@ -13,6 +13,8 @@ each_engine! {
     ab_finds_no_error_with_a_connection_for_each_request
     ab_finds_no_error_with_connections_that_are_kept
     h2load_finds_no_error
+    h2load_finds_no_error_when_it_pipelines
+    wrk_finds_no_error_when_requests_wait_in_the_queue
 }
 
 const CONNECTIONS: u64 = 8;
@@ -57,8 +59,8 @@ fn counts_agree(balancer: &Balancer, servers: &[Backend; 2], reported: u64, unre
     assert_eq!(metrics.sum("lane_retries_total", &[]), 0);
     assert_eq!(metrics.sum("server_tries_total", &[]), requests);
     for server in servers {
-        let label = format!("server=\"{}\"", server.address);
-        let tries = metrics.sum("server_tries_total", &[&label]);
+        let name = balancer.named(&server.address);
+        let tries = metrics.sum("server_tries_total", &[&format!("server=\"{name}\"")]);
         assert!(tries > reported / 5, "{tries} of {reported} went to {}", server.address);
     }
 }
@@ -68,11 +70,27 @@ fn wrk_finds_no_error(engine: &str) {
         return;
     }
     let (balancer, servers) = balancer(engine);
+    wrk(&balancer, &servers);
+}
+
+/// Each server works on one request at a time; the others wait.
+fn wrk_finds_no_error_when_requests_wait_in_the_queue(engine: &str) {
+    if !is_installed("wrk") {
+        return;
+    }
+    let servers = [Backend::start(), Backend::start()];
+    let [a, b] = [0, 1].map(|n: usize| format!("{},name=s{n},maxconn=1", servers[n].address));
+    let own = ["--engine", engine, "--listen", "127.0.0.1:0", "--server", &a, "--server", &b];
+    let balancer = Balancer::start(&own);
+    wrk(&balancer, &servers);
+}
+
+fn wrk(balancer: &Balancer, servers: &[Backend; 2]) {
     let url = format!("http://{}/healthz", balancer.address());
     let said = report("wrk", &["-t1", "-c", &CONNECTIONS.to_string(), "-d1s", &url]);
     assert!(!said.contains("Socket errors") && !said.contains("Non-2xx"), "{said}");
     let line = said.lines().find(|line| line.contains(" requests in ")).unwrap_or_else(|| panic!("{said}"));
-    counts_agree(&balancer, &servers, number(line, "").expect("a number"), UNREPORTED_MAX);
+    counts_agree(balancer, servers, number(line, "").expect("a number"), UNREPORTED_MAX);
 }
 
 /// A sum, as a file.
@@ -108,13 +126,22 @@ fn ab_finds_no_error_with_connections_that_are_kept(engine: &str) {
 }
 
 fn h2load_finds_no_error(engine: &str) {
+    h2load(engine, "1");
+}
+
+/// Eight requests of each connection are on their way at a time; their answers come in order.
+fn h2load_finds_no_error_when_it_pipelines(engine: &str) {
+    h2load(engine, "8");
+}
+
+fn h2load(engine: &str, pipelined: &str) {
     if !is_installed("h2load") {
         return;
     }
     let (balancer, servers) = balancer(engine);
     let (url, body) = (format!("http://{}/add", balancer.address()), sum());
     let (count, connections) = (REQUESTS.to_string(), CONNECTIONS.to_string());
-    let args = ["--h1", "-t", "1", "-n", &count, "-c", &connections, "-d", body.as_str()];
+    let args = ["--h1", "-t", "1", "-m", pipelined, "-n", &count, "-c", &connections, "-d", body.as_str()];
     let said = report("h2load", &[&args[..], &["-H", "content-type: application/json", &url]].concat());
     let expected =
         format!("{REQUESTS} total, {REQUESTS} started, {REQUESTS} done, {REQUESTS} succeeded, 0 failed");

@@ -27,6 +27,7 @@ each_engine! {
     a_tunnel_with_traffic_outlives_its_limit
     a_tunnel_whose_client_reads_slowly_outlives_its_limit
     a_tunnel_whose_server_dies_is_cut
+    a_drain_lets_tunnels_go_on_and_cuts_them_in_the_end
     a_refused_upgrade_is_an_answer_like_any_other
 }
 
@@ -304,6 +305,30 @@ fn a_tunnel_whose_server_dies_is_cut(engine: &str) {
     let error = client.read(&mut [0; 16]).expect_err("no clean end for what was cut");
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     nothing_is_left(&balancer);
+}
+
+fn a_drain_lets_tunnels_go_on_and_cuts_them_in_the_end(engine: &str) {
+    let text = format!(
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\n[front]\ndrain-idle = \"0s\"\ndrain-timeout = \"1s\"\n\
+         [pools.web]\nservers = [\"{}\"]\n",
+        websocket_echo()
+    );
+    let file = Scratch::with("drain.toml", text);
+    let mut balancer = Balancer::start(&["--config", file.as_str(), "--engine", engine]);
+    let mut sockets: Vec<_> = (0..4).map(|_| websocket(balancer.address())).collect();
+    let start = Instant::now();
+    balancer.running.signal("TERM");
+    eventually("no more clients are taken", || TcpStream::connect(balancer.address()).is_err());
+    for socket in &mut sockets {
+        let is_early = start.elapsed() < Duration::from_millis(500);
+        let goes_on = socket.send(Message::text("on")).is_ok() && socket.read().is_ok_and(|m| m.is_text());
+        assert!(goes_on || !is_early, "it was cut before its time");
+    }
+    assert_eq!(balancer.running.wait().code(), Some(0), "{}", balancer.running.said());
+    assert!(start.elapsed() >= Duration::from_secs(1), "too early: {:?}", start.elapsed());
+    for socket in &mut sockets {
+        assert!(socket.read().is_err(), "it has ended");
+    }
 }
 
 fn a_refused_upgrade_is_an_answer_like_any_other(engine: &str) {

@@ -28,7 +28,7 @@ fn what_an_untrusted_client_says_of_clients_is_removed_before_ours_is_added() {
     assert_eq!(
         written,
         format!(
-            "GET / HTTP/1.1\nHost: \nVia: 1.0 lb\nForwarded: for=\"[2001:db8::1]\";proto=http\nX-Forwarded-For: 2001:db8::1\n\
+            "GET / HTTP/1.1\nHost: localhost\nVia: 1.0 lb\nForwarded: for=\"[2001:db8::1]\";proto=http\nX-Forwarded-For: 2001:db8::1\n\
              X-Forwarded-Proto: http\nX-Request-Id: {FIRST_ID}"
         )
     );

@@ -51,7 +51,7 @@ fn the_version_that_goes_on_is_ours() {
     becomes(&[
         ("GET / HTTP/1.2\nHost: h", "GET / HTTP/1.1\nHost: h"),
         ("GET / HTTP/1.0\nHost: h\nConnection: keep-alive", "GET / HTTP/1.1\nHost: h"),
-        ("GET /x HTTP/1.0\nA: b", "GET /x HTTP/1.1\nHost: \nA: b"),
+        ("GET /x HTTP/1.0\nA: b", "GET /x HTTP/1.1\nHost: localhost\nA: b"),
     ]);
 }
 

@@ -16,7 +16,7 @@
 //! | `Upgrade` | without HTTP and TLS, if `Connection` says so too and there is no body | with 101 and 426 |
 //! | `Expect` | `100-continue`, with a body | – |
 //! | `Max-Forwards` | with `OPTIONS`: one less | – |
-//! | `Host` | that of an absolute target; empty if there is none | – |
+//! | `Host` | that of an absolute target; `localhost` if there is none | – |
 //! | `X-Forwarded-...`, `X-Real-IP`, `Forwarded`, `X-Request-Id` | removed unless the sender is trusted; then ours are added | – |
 //! | `Via` | ours is added | – |
 //! | a name like one of these with `_` for `-` | removed | – |

@@ -18,6 +18,9 @@ use std::ops::Range;
 /// that comes back again and again goes in circles until something breaks.
 const PASSES_MAX: usize = 8;
 
+/// The host of a request that names none, as only HTTP/1.0 allows: the one that checks ask for too.
+const NO_HOST: &[u8] = b"localhost";
+
 /// What the configuration says of requests.
 #[derive(Debug)]
 pub(super) struct Rules {
@@ -127,8 +130,8 @@ pub(super) fn write(
     let start = out.len();
     request_line(out, head, raw);
     if head.host.is_none() {
-        // RFC 9112 §3.2: a client must send one, and an empty one if it knows none.
-        line(out, b"Host", host);
+        // RFC 9112 §3.2: in HTTP/1.1 there must be one. It would be empty where nobody knows one, but nginx refuses that.
+        line(out, b"Host", if host.is_empty() { NO_HOST } else { host });
     }
     let writer =
         Fields { framing: head.framing, seen: &seen, hop, host, forwards_left, client, added: rules.added };

@@ -32,6 +32,8 @@ impl Proxy {
         match (&front.stage, front.exchange.stage, front.http.phase()) {
             // A large send buffer opens in large steps: a few seconds don't show whether the peer reads.
             (Stage::Closing, ..) if takes => self.lane.deadlines.set(token, idle, io.now()),
+            // The rest of the last response is lost: it must not look whole.
+            (Stage::Closing, ..) if unsent > 0 => io.close(token, Close::Reset),
             (Stage::Closing, ..) => io.close(token, Close::Now),
             (Stage::Announcing(_), ..) => self.drop_front(token, Fault::RequestTimeout, io),
             (Stage::Open, Passing::Idle, Phase::Head) => self.answer_late(token, io),

@@ -177,8 +177,17 @@ impl Balancer {
 
     /// The state of the server at this address.
     pub fn state(&self, address: &str) -> String {
+        self.word(address, "state")
+    }
+
+    /// Its name.
+    pub fn named(&self, address: &str) -> String {
+        self.word(address, "name")
+    }
+
+    fn word(&self, address: &str, member: &str) -> String {
         let servers = self.servers();
         let server = servers.iter().find(|server| server["address"] == address).expect("it is listed");
-        server["state"].as_str().expect("a word").to_owned()
+        server[member].as_str().expect("a word").to_owned()
     }
 }

@@ -55,6 +55,15 @@ pub fn has_uring() -> bool {
     }
 }
 
+/// Whether this machine has IPv6 on its loopback; if not, says so.
+pub fn has_ipv6() -> bool {
+    let bound = std::net::TcpListener::bind("[::1]:0");
+    if let Err(error) = &bound {
+        skipped(&format!("no IPv6 here: {error}"));
+    }
+    bound.is_ok()
+}
+
 /// Says that a test, or a part of it, was not run; also where the test runner captures what tests print.
 pub fn skipped(why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();

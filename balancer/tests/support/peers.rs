@@ -6,7 +6,7 @@
 use super::child::Running;
 use super::tools::is_installed;
 use super::{PATIENCE, Scratch};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
@@ -28,6 +28,8 @@ pub struct Peer {
 pub enum At {
     Socket,
     Port,
+    /// Of IPv6.
+    Port6,
 }
 
 impl Peer {
@@ -74,10 +76,8 @@ impl Peer {
         for _ in 0..ATTEMPTS {
             let (listen, address) = match at {
                 At::Socket => (format!("{unix}{path}/socket"), format!("unix:{path}/socket")),
-                At::Port => {
-                    let port = free_port();
-                    (port.clone(), port)
-                }
+                At::Port => twice(free_port(own_ip().into())),
+                At::Port6 => twice(free_port(Ipv6Addr::LOCALHOST.into())),
             };
             std::fs::write(folder.0.join("conf"), configuration(&path, &listen)).expect("it can be written");
             let mut command = Command::new(program);
@@ -136,10 +136,18 @@ fn comes_up(running: &mut Running, address: &str) -> bool {
     false
 }
 
-/// A port that nobody uses now, at a loopback address of this process' own: others that ask for any port don't get this one.
-fn free_port() -> String {
-    let [.., a, b, c] = std::process::id().to_be_bytes();
-    let listener =
-        TcpListener::bind((Ipv4Addr::new(127, a | 1, b, c.clamp(1, 254)), 0)).expect("a port is free");
+/// A port that nobody uses now.
+fn free_port(ip: IpAddr) -> String {
+    let listener = TcpListener::bind((ip, 0)).expect("a port is free");
     listener.local_addr().expect("it is bound").to_string()
+}
+
+/// A loopback address of this process' own: others that ask for any port don't get one here.
+fn own_ip() -> Ipv4Addr {
+    let [.., a, b, c] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, a | 1, b, c.clamp(1, 254))
+}
+
+fn twice(text: String) -> (String, String) {
+    (text.clone(), text)
 }
