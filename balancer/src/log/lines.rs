@@ -74,7 +74,11 @@ fn common(out: &mut Vec<u8>, entry: &Entry) {
     let Entry { asked, .. } = entry;
     let client = asked.client.map_or_else(|| "-".to_owned(), |client| client.to_string());
     let _ = write!(out, "{client} - - [{}] \"", clf_time(entry.at.0));
-    escaped(out, &format!("{} {} {}", asked.method, asked.target, asked.version));
+    if asked.method.is_empty() {
+        out.push(b'-');
+    } else {
+        escaped(out, &format!("{} {} {}", asked.method, asked.target, asked.version));
+    }
     let _ = write!(out, "\" {} {} \"", entry.status, entry.response_bytes);
     escaped(out, or_dash(&asked.referer));
     out.extend_from_slice(b"\" \"");

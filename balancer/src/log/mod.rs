@@ -52,7 +52,7 @@ pub struct Entry {
 pub struct Asked {
     /// Who asks; `None` over a Unix socket.
     pub client: Option<IpAddr>,
-    /// `GET`.
+    /// `GET`. Empty, as all the others, of a request whose head is none, or did not come whole.
     pub method: String,
     /// As it was sent.
     pub target: String,

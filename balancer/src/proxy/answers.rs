@@ -1,7 +1,8 @@
 //! The balancer's own answers: what it says when it does not pass a request on, or got no answer to pass back.
 
-use super::front::{Coming, Passing};
-use super::{Proxy, get, up};
+use super::front::{Coming, Front, Passing};
+use super::logging::Logging;
+use super::{Lane, Proxy, get, up};
 use crate::config;
 use crate::fleet::Fault;
 use crate::forward::{NotPassedOn, Onward};
@@ -109,10 +110,11 @@ impl Proxy {
     /// Answers the request under way ourselves, and ends it. Its connection goes on if nothing of the request is still to come.
     pub(super) fn answer(&mut self, token: Token, own: Own, io: &mut Io) {
         let Some(front) = get(&mut self.fronts, token) else { return };
+        let has_asked_all = front.has_asked_all();
         let exchange = &mut front.exchange;
         let keeps = exchange.coming == Coming::Complete
             && exchange.onward.keep_alive
-            && !front.eof
+            && !has_asked_all
             && self.lane.drain.is_off();
         let persistence = match (keeps, exchange.onward.version) {
             (false, _) => Persistence::Close,
@@ -155,11 +157,7 @@ impl Proxy {
         let Some(front) = get(&mut self.fronts, token) else { return };
         match front.exchange.stage {
             Passing::Answering | Passing::Tunnel => return self.cut(token, Fault::BadRequest, io),
-            Passing::Idle => {
-                let asked = if front.http.asks_head() { Asked::Head } else { Asked::Other };
-                front.exchange.begin(Onward::unread(asked), u32::MAX, 0, Vec::new(), io.now());
-                up(&self.lane.stats().active);
-            }
+            Passing::Idle => self.lane.begin_unread(front, io),
             _ => {}
         }
         front.exchange.coming = Coming::Unwanted;
@@ -172,10 +170,18 @@ impl Proxy {
     /// The rest of a head did not come in time.
     pub(super) fn answer_late(&mut self, token: Token, io: &mut Io) {
         let Some(front) = get(&mut self.fronts, token) else { return };
+        self.lane.begin_unread(front, io);
+        front.exchange.coming = Coming::Unwanted;
+        self.answer(token, Own::of_fault(Fault::RequestTimeout, None), io);
+    }
+}
+
+impl Lane {
+    /// A request of which no whole head came is to be answered.
+    fn begin_unread(&mut self, front: &mut Front, io: &Io) {
         let asked = if front.http.asks_head() { Asked::Head } else { Asked::Other };
         front.exchange.begin(Onward::unread(asked), u32::MAX, 0, Vec::new(), io.now());
-        front.exchange.coming = Coming::Unwanted;
-        up(&self.lane.stats().active);
-        self.answer(token, Own::of_fault(Fault::RequestTimeout, None), io);
+        front.exchange.log = self.logging.as_ref().map(|_| Logging::begin_unread(front.client.ip()));
+        up(&self.stats().active);
     }
 }

@@ -65,14 +65,17 @@ impl Proxy {
     pub(super) fn go_on(&mut self, token: Token, is_last: bool, io: &mut Io) {
         let Some(front) = get(&mut self.fronts, token) else { return };
         front.phase = Phase::Idle;
-        if is_last || (front.eof && front.held.is_empty()) {
+        if is_last || front.has_asked_all() {
             return self.close_front(token, io);
         }
         self.lane.deadlines.set(token, self.lane.limits.idle, io.now());
         if self.lane.drain.is_finishing() && front.is_idle() {
             return self.close_front(token, io);
         }
-        if !front.held.is_empty() {
+        if front.held.is_empty() {
+            // It may have been paused while its request was kept for a server that never came.
+            self.steer(token, io);
+        } else {
             self.lane.unheld.push(token);
         }
     }
@@ -167,7 +170,7 @@ impl Lane {
         }
         down(&self.stats().active);
         if let Some(logging) = &mut self.logging {
-            logging.end(exchange, fault, &self.pools, &self.all_stats[self.number], io);
+            logging.end(exchange, fault, &self.all_stats[self.number], io);
         }
         if let Some(retries) = exchange.on_budget.take() {
             retry::give_back(&retries);

@@ -166,6 +166,11 @@ impl Front {
         }
     }
 
+    /// The client will send no more, and no next request of its is held.
+    pub(super) fn has_asked_all(&self) -> bool {
+        self.eof && self.held.is_empty()
+    }
+
     /// Nothing of a next request came, and none is under way.
     pub(super) fn is_idle(&self) -> bool {
         matches!(self.stage, Stage::Open)

@@ -1,20 +1,22 @@
 //! Entries of the access log, made on the lane and written elsewhere.
 
 use super::front::Exchange;
-use super::pools::Pools;
-use crate::fleet::{Fault, LaneStats};
+use crate::fleet::{Fault, LaneStats, Server};
 use crate::log::{Asked, Entry, Log};
 use net::engine::Io;
 use net::http1::{Head, Target, Version};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What an entry will say of its request, and whether it is one of the sample.
 pub(super) struct Draft {
     asked: Asked,
     is_sampled: bool,
+    /// The server that was tried last.
+    pub(super) server: Option<Arc<Server>>,
 }
 
 /// A lane's part of the access log.
@@ -45,18 +47,26 @@ impl Logging {
             request_id: text(Some(request_id)),
         };
         let is_sampled = self.log.sample >= 1.0 || self.random.random::<f64>() < self.log.sample;
-        Box::new(Draft { asked, is_sampled })
+        Box::new(Draft { asked, is_sampled, server: None })
+    }
+
+    /// Of a request whose head is none, or did not come whole, nothing is known but who sent it.
+    pub(super) fn begin_unread(client: Option<IpAddr>) -> Box<Draft> {
+        let asked = Asked {
+            client,
+            method: String::new(),
+            target: String::new(),
+            version: "",
+            host: String::new(),
+            user_agent: String::new(),
+            referer: String::new(),
+            request_id: String::new(),
+        };
+        Box::new(Draft { asked, is_sampled: false, server: None })
     }
 
     /// A request has ended.
-    pub(super) fn end(
-        &mut self,
-        exchange: &mut Exchange,
-        fault: Option<Fault>,
-        pools: &Pools,
-        stats: &LaneStats,
-        io: &Io,
-    ) {
+    pub(super) fn end(&mut self, exchange: &mut Exchange, fault: Option<Fault>, stats: &LaneStats, io: &Io) {
         let Some(draft) = exchange.log.take() else { return };
         if !draft.is_sampled && fault.is_none() {
             return;
@@ -69,7 +79,7 @@ impl Logging {
             fault,
             request_bytes: exchange.request_bytes,
             response_bytes: exchange.response_bytes,
-            server: exchange.server.and_then(|server| Some(pools.server(server)?.shared.clone())),
+            server: draft.server,
             tries: exchange.tries,
             waited: exchange.sent.since(exchange.began),
             latency: answered.then(|| Duration::from_nanos(exchange.latency_ns)),

@@ -47,9 +47,6 @@ impl Proxy {
         if let Some(own) = exchange.own.take() {
             return self.answer(token, own, io);
         }
-        if exchange.coming == Coming::Complete {
-            self.lane.deadlines.clear(token);
-        }
         if let Some(pool) = self.lane.pools.pool(exchange.pool) {
             if let Some(total) = pool.config.timeouts.total {
                 let kind = self.lane.totals.kind(total);

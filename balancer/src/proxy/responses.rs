@@ -203,7 +203,7 @@ impl Lane {
 
     fn asker(&self, front: &Front, keep_alive: bool) -> Asker {
         let onward = &front.exchange.onward;
-        onward.asker(keep_alive && !front.eof)
+        onward.asker(keep_alive && !front.has_asked_all())
     }
 
     /// The end of the response's content.

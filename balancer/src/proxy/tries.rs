@@ -47,6 +47,9 @@ impl Proxy {
         exchange.server = Some(server);
         exchange.tried.push(at);
         exchange.tries += 1;
+        if let (Some(draft), Some(entry)) = (&mut exchange.log, self.lane.pools.server(server)) {
+            draft.server = Some(entry.shared.clone());
+        }
         match self.idle_back(server, io) {
             Some(back) => self.attach(token, back, Over::Reused, io),
             None => self.connect(token, server, io),

@@ -1,21 +1,31 @@
 //! A lane in the hand: what happens within one turn, or between two, that no network shows for sure.
 
 mod counts;
+mod ending;
 mod reading;
 mod waiting;
 
 use balancer::config::Config;
 use balancer::control;
 use balancer::fleet::{Fault, Fleet};
+use balancer::log::{Entry, Log};
 use balancer::proxy::{Links, Mail, Proxy};
 use net::engine::hand::Hand;
 use net::engine::{Close, End, Token};
 use net::mailbox::{MAILS_MAX, Mailbox, mailbox};
+use net::time::UnixSeconds;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+const ECONNREFUSED: i32 = 111;
+const EMFILE: i32 = 24;
 
 const POST: &[u8] =
     b"POST / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 192.0.2.7\r\nContent-Length: 2\r\n\r\nhi";
 const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+const SWITCHED: &[u8] = b"HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 2\r\n\r\nok";
 const LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nDate: x\r\nContent-Length: 4\r\n\r\nlate";
 
@@ -23,12 +33,13 @@ const LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nDate: x\r\nContent-Length:
 struct Held {
     hand: Hand<Proxy>,
     fleet: Fleet,
+    log: Receiver<Box<Entry>>,
     _control: Mailbox<control::Mail>,
 }
 
 /// A lane in front of one server.
 fn hold() -> (Hand<Proxy>, Fleet, Mailbox<control::Mail>) {
-    let Held { hand, fleet, _control } = hold_with(usize::MAX, 1, |_| {});
+    let Held { hand, fleet, _control, .. } = hold_with(usize::MAX, 1, |_| {});
     (hand, fleet, _control)
 }
 
@@ -40,9 +51,11 @@ fn hold_with(unsent_bytes_max: usize, servers: usize, set: impl Fn(&mut Config))
     let fleet = Fleet::new(config, 1);
     let (control, letters) = mailbox::<control::Mail>(MAILS_MAX).unwrap();
     let (door, _) = mailbox::<Mail>(MAILS_MAX).unwrap();
-    let links = Links { number: 0, lanes: vec![door], control, log: None, seed: 1 };
+    let (to, entries) = sync_channel(100);
+    let log = Log { to, sample: 1.0 };
+    let links = Links { number: 0, lanes: vec![door], control, log: Some(log), seed: 1 };
     let hand = Hand::hold_with_limit(Proxy::new(&fleet, links), unsent_bytes_max);
-    Held { hand, fleet, _control: letters }
+    Held { hand, fleet, log: entries, _control: letters }
 }
 
 impl Held {
@@ -60,6 +73,14 @@ impl Held {
         assert_eq!(asked.len(), 1, "one connection is asked for");
         self.hand.connected(asked[0].0);
         asked[0].0
+    }
+
+    /// So many seconds pass, one after the other.
+    fn wait(&mut self, seconds: u64, token: Token) {
+        for _ in 0..seconds {
+            let now = self.hand.now() + Duration::from_secs(1);
+            self.hand.pass(now, UnixSeconds(now.0), token, &mut Vec::new());
+        }
     }
 
     /// What was appended to a connection, as text.

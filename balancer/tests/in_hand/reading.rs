@@ -1,6 +1,6 @@
 //! Whom a lane reads, and when it stops: what it keeps for one connection is bounded, and who was not read is read again.
 
-use super::{GET, Held, POST, hold_with};
+use super::{ECONNREFUSED, GET, Held, POST, SWITCHED, UPGRADE, hold_with};
 use net::engine::Close;
 
 const LIMIT: usize = 4096;
@@ -94,4 +94,80 @@ fn a_response_may_be_longer_than_a_request() {
     let told = held.say(front, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 101\r\n\r\n");
     assert!(told.starts_with("HTTP/1.1 413 "), "{told}");
     assert_eq!(held.hand.closing(front), Some(Close::AfterFlush));
+}
+
+/// The same where the server never came: our own answer ends the request.
+#[test]
+fn a_client_that_was_not_read_is_read_again_behind_our_own_answer() {
+    let mut held = hold_with(usize::MAX, 1, |_| {});
+    let front = held.hand.open();
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n".to_vec();
+    held.say(front, &[head, vec![b'u'; 70_000]].concat());
+    assert!(!held.hand.wants_bytes(front));
+    let back = held.hand.connects()[0].0;
+    held.hand.connect_failed(back, ECONNREFUSED);
+    assert!(held.heard(front).starts_with("HTTP/1.1 502 "));
+    assert_eq!(held.hand.closing(front), None);
+    held.say(front, POST);
+    assert_eq!(held.hand.connects().len(), 1);
+}
+
+/// Who has asked for two things and then ends its side waits for both.
+#[test]
+fn what_was_asked_before_the_client_s_end_is_answered() {
+    let mut held = hold_with(usize::MAX, 1, |_| {});
+    let front = held.hand.open();
+    held.say(front, &GET.repeat(2));
+    let back = held.connect();
+    assert!(!held.heard(back).is_empty());
+    held.hand.eof(front, &mut Vec::new());
+    let mut next = Vec::new();
+    held.hand.feed(back, &response(2), &mut next);
+    assert!(next.starts_with(b"GET "), "the second one goes out");
+    assert!(!held.heard(front).contains("close"));
+    held.hand.feed(back, &response(2), &mut Vec::new());
+    assert!(held.heard(front).to_lowercase().contains("connection: close\r\n"));
+    assert_eq!(held.hand.closing(front), Some(Close::AfterFlush));
+}
+
+/// What is asked behind a request under way is bounded too, and nothing of it is lost.
+#[test]
+fn a_client_that_asks_on_and_on_before_its_answer_is_read_no_further_for_a_while() {
+    let mut held = hold_with(usize::MAX, 1, |_| {});
+    let front = held.hand.open();
+    let mut asked = 0;
+    while held.hand.wants_bytes(front) {
+        held.say(front, &GET.repeat(20));
+        asked += 20;
+        assert!(asked < 5000, "it is read for ever");
+    }
+    let back = held.connect();
+    let mut answered = 0;
+    let mut next = held.hand.output(back);
+    while !next.is_empty() {
+        next.clear();
+        held.hand.feed(back, &response(2), &mut next);
+        answered += 1;
+    }
+    assert_eq!(answered, asked);
+    assert!(held.hand.wants_bytes(front));
+}
+
+/// Through a tunnel as well, who takes nothing keeps the other side from sending.
+#[test]
+fn in_a_tunnel_nobody_is_read_further_than_the_other_side_takes() {
+    let mut held = hold_with(LIMIT, 1, |_| {});
+    let front = held.hand.open();
+    held.say(front, UPGRADE);
+    let back = held.connect();
+    assert!(!held.heard(back).is_empty());
+    held.hand.feed(back, SWITCHED, &mut Vec::new());
+    assert!(held.heard(front).starts_with("HTTP/1.1 101 "));
+    for (from, to) in [(front, back), (back, front)] {
+        held.hand.feed(from, &[b'x'; LIMIT + 1], &mut Vec::new());
+        assert!(!held.hand.wants_bytes(from));
+        assert!(held.hand.wants_bytes(to), "the other way is free");
+        assert_eq!(held.hand.output(to).len(), LIMIT + 1);
+        assert!(held.hand.wants_bytes(from));
+    }
 }

@@ -1,22 +1,14 @@
 //! Whom a request waits for, and for how long: each wait has its own limit, whatever comes meanwhile.
 
 use super::{GET, Held, OK, hold_with};
+use balancer::config::{HostRule, Pool, Route, Server};
 use balancer::fleet::Fault;
-use net::engine::{Close, Token};
-use net::time::UnixSeconds;
+use net::engine::Close;
 use std::time::Duration;
 
 const EXPECTS: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n";
 
 impl Held {
-    /// So many seconds pass, one after the other.
-    fn wait(&mut self, seconds: u64, token: Token) {
-        for _ in 0..seconds {
-            let now = self.hand.now() + Duration::from_secs(1);
-            self.hand.pass(now, UnixSeconds(now.0), token, &mut Vec::new());
-        }
-    }
-
     fn faults(&self) -> Vec<Fault> {
         let faults = &self.fleet.lanes[0].faults;
         Fault::ALL.iter().copied().filter(|&fault| faults[fault as usize].get() > 0).collect()
@@ -35,6 +27,36 @@ fn who_is_complete_while_it_waits_for_a_place_waits_no_longer_than_it_may() {
     held.wait(6, back);
     assert!(held.heard(second).starts_with("HTTP/1.1 503 "));
     assert_eq!(held.faults(), [Fault::QueueTimeout]);
+    // Its answer is out: a place that is free now is nothing to it.
+    assert_eq!(held.fleet.lanes[0].queued.get(), 0);
+    held.heard(back);
+    held.hand.feed(back, OK, &mut Vec::new());
+    assert_eq!((held.heard(back).as_str(), held.hand.connects().len()), ("", 0));
+    assert_eq!(held.fleet.pools[0].loads[0].in_flight(), 0);
+}
+
+/// The limit of one request is none of the next one's, which may go to a pool that has none.
+#[test]
+fn the_limit_of_a_whole_request_ends_with_it() {
+    let mut held = hold_with(usize::MAX, 1, |config| {
+        config.pools[0].timeouts.total = Some(Duration::from_secs(10));
+        let slow = "10.0.2.1:80".parse().unwrap();
+        config.pools.push(Pool::of("slow", vec![Server::at(slow)]));
+        let route = Route { listener: None, host: HostRule::Any, path_prefix: "/slow".to_owned(), pool: 1 };
+        config.routes.push(route);
+    });
+    let front = held.hand.open();
+    held.say(front, GET);
+    let back = held.connect();
+    held.heard(back);
+    held.hand.feed(back, OK, &mut Vec::new());
+    assert_eq!(held.heard(front).as_bytes(), OK);
+    held.say(front, b"GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
+    let slow = held.connect();
+    held.heard(slow);
+    held.wait(20, slow);
+    held.hand.feed(slow, OK, &mut Vec::new());
+    assert_eq!(held.heard(front).as_bytes(), OK);
 }
 
 /// A server that was asked whether to go on has its time to say so; what the client then takes is the client's.
