@@ -153,7 +153,7 @@ fn start_control(
     let settings =
         engine::Settings { connections_max: CONTROL_CONNECTIONS_MAX, ..engine::Settings::default() };
     threads.start_beside("control", move || {
-        let stats = net::stats::EngineStats::default();
+        let stats = Arc::default();
         engine::run(engine, listeners, control, &mailbox, &settings, &stats).map(drop)
     })?;
     Ok(bound)

@@ -18,6 +18,15 @@ pub enum EngineChoice {
     /// epoll.
     #[cfg(feature = "epoll")]
     Epoll,
+    /// monoio on io_uring.
+    #[cfg(feature = "monoio")]
+    Monoio,
+    /// monoio on epoll.
+    #[cfg(feature = "monoio")]
+    MonoioEpoll,
+    /// glommio, on io_uring.
+    #[cfg(feature = "glommio")]
+    Glommio,
 }
 
 impl EngineChoice {
@@ -29,6 +38,12 @@ impl EngineChoice {
             EngineChoice::Uring => engine::Probe::named(engine::Engine::Uring),
             #[cfg(feature = "epoll")]
             EngineChoice::Epoll => engine::Probe::named(engine::Engine::Epoll),
+            #[cfg(feature = "monoio")]
+            EngineChoice::Monoio => engine::Probe::named(engine::Engine::Monoio),
+            #[cfg(feature = "monoio")]
+            EngineChoice::MonoioEpoll => engine::Probe::named(engine::Engine::MonoioEpoll),
+            #[cfg(feature = "glommio")]
+            EngineChoice::Glommio => engine::Probe::named(engine::Engine::Glommio),
         }
     }
 }

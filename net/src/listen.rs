@@ -75,7 +75,7 @@ impl Listener {
     }
 
     /// For engines that poll the listener.
-    #[cfg(feature = "epoll")]
+    #[cfg(any(feature = "epoll", feature = "monoio", feature = "glommio"))]
     pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
         self.socket.set_nonblocking(true)
     }

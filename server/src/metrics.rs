@@ -41,7 +41,7 @@ pub const TIMEOUTS: [&str; 4] = ["head", "body", "idle", "linger"];
 /// What one lane counts.
 pub struct LaneStats {
     /// What its engine counts.
-    pub engine: EngineStats,
+    pub engine: Arc<EngineStats>,
     /// Answers by route (the last row: no route) and by the index in [`STATUSES`] (the last column: another).
     answers: Vec<[Cell; STATUSES.len() + 1]>,
     /// Refused messages by [`Reason::index`].
@@ -90,7 +90,7 @@ impl LaneStats {
     /// For a lane that serves `routes`.
     pub fn new(routes: &[Route]) -> LaneStats {
         LaneStats {
-            engine: EngineStats::default(),
+            engine: Arc::default(),
             answers: (0..=routes.len()).map(|_| Default::default()).collect(),
             refusals: Default::default(),
             held_refusals: Cell::default(),

@@ -104,7 +104,7 @@ pub struct ServerStats {
 #[derive(Debug, Default)]
 pub struct LaneStats {
     /// Its engine's own numbers.
-    pub engine: EngineStats,
+    pub engine: Arc<EngineStats>,
     /// Requests whose head was taken.
     pub requests: Cell,
     /// Requests that ended otherwise than by a response passed on whole, by [`Fault`].

@@ -41,7 +41,7 @@ pub(super) struct Lanes {
 #[derive(Default)]
 struct Thread {
     life: Mutex<Life>,
-    stats: EngineStats,
+    stats: Arc<EngineStats>,
 }
 
 #[derive(Clone, Copy, Default)]

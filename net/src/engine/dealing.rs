@@ -117,7 +117,6 @@ mod tests {
     use super::*;
     use crate::engine::{self, Accepting, End, Engine, Io, Opened, Probe, Program, Settings, Token};
     use crate::mailbox::mailbox;
-    use crate::stats::EngineStats;
     use crate::time::Time;
     use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
@@ -223,7 +222,7 @@ mod tests {
             let last = Last { other: seats.remove(1), opened: 0, turns: 0 };
             let settings = Settings { seat: seats.pop(), ..Settings::default() };
             mailer.send(()).unwrap();
-            let stats = EngineStats::default();
+            let stats = Arc::default();
             let last = engine::run(engine, vec![], last, &mailbox, &settings, &stats).unwrap();
             assert_eq!(last.opened, 1, "{engine}");
         }

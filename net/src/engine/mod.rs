@@ -16,6 +16,12 @@ mod os;
 
 #[cfg(feature = "epoll")]
 pub mod epoll;
+#[cfg(feature = "glommio")]
+mod glommio;
+#[cfg(any(feature = "monoio", feature = "glommio"))]
+mod hub;
+#[cfg(feature = "monoio")]
+mod monoio;
 #[cfg(feature = "uring")]
 pub mod uring;
 

@@ -6,6 +6,7 @@ use crate::mailbox::Mailbox;
 use crate::stats::EngineStats;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An engine that is compiled in.
@@ -17,6 +18,15 @@ pub enum Engine {
     /// epoll, through mio.
     #[cfg(feature = "epoll")]
     Epoll,
+    /// monoio on its io_uring driver, to compare with.
+    #[cfg(feature = "monoio")]
+    Monoio,
+    /// monoio on its epoll driver, to compare with.
+    #[cfg(feature = "monoio")]
+    MonoioEpoll,
+    /// glommio, to compare with.
+    #[cfg(feature = "glommio")]
+    Glommio,
 }
 
 impl Engine {
@@ -26,7 +36,27 @@ impl Engine {
         Engine::Uring,
         #[cfg(feature = "epoll")]
         Engine::Epoll,
+        #[cfg(feature = "monoio")]
+        Engine::Monoio,
+        #[cfg(feature = "monoio")]
+        Engine::MonoioEpoll,
+        #[cfg(feature = "glommio")]
+        Engine::Glommio,
     ];
+
+    /// Whether it is there to be compared with, and therefore chosen by name alone where there is another.
+    fn is_guest(self) -> bool {
+        match self {
+            #[cfg(feature = "uring")]
+            Engine::Uring => false,
+            #[cfg(feature = "epoll")]
+            Engine::Epoll => false,
+            #[cfg(feature = "monoio")]
+            Engine::Monoio | Engine::MonoioEpoll => true,
+            #[cfg(feature = "glommio")]
+            Engine::Glommio => true,
+        }
+    }
 
     /// The name on the command line and in metrics.
     pub fn name(self) -> &'static str {
@@ -35,6 +65,12 @@ impl Engine {
             Engine::Uring => "uring",
             #[cfg(feature = "epoll")]
             Engine::Epoll => "epoll",
+            #[cfg(feature = "monoio")]
+            Engine::Monoio => "monoio",
+            #[cfg(feature = "monoio")]
+            Engine::MonoioEpoll => "monoio-epoll",
+            #[cfg(feature = "glommio")]
+            Engine::Glommio => "glommio",
         }
     }
 
@@ -45,6 +81,12 @@ impl Engine {
             Engine::Uring => super::uring::probe(),
             #[cfg(feature = "epoll")]
             Engine::Epoll => Ok(()),
+            #[cfg(feature = "monoio")]
+            Engine::Monoio => super::monoio::probe(),
+            #[cfg(feature = "monoio")]
+            Engine::MonoioEpoll => Ok(()),
+            #[cfg(feature = "glommio")]
+            Engine::Glommio => super::glommio::probe(),
         }
     }
 }
@@ -75,7 +117,8 @@ impl Probe {
     /// failure is an error, because it would hit the next engine too.
     pub fn auto() -> Result<Probe, Failure> {
         let mut passed = Vec::new();
-        for &engine in Engine::ALL {
+        let are_all_guests = Engine::ALL.iter().all(|engine| engine.is_guest());
+        for &engine in Engine::ALL.iter().filter(|engine| are_all_guests || !engine.is_guest()) {
             match engine.probe() {
                 Ok(()) if passed.is_empty() => {
                     return Ok(Probe { engine, why: "the best one works here".to_owned() });
@@ -123,6 +166,11 @@ impl Settings {
             Engine::Uring => usize::from(self.receive_buffers) * self.receive_buffer_bytes,
             #[cfg(feature = "epoll")]
             Engine::Epoll => super::epoll::RECEIVE_BUFFERS * self.receive_buffer_bytes,
+            // A read under way owns its buffer, and each connection has one.
+            #[cfg(feature = "monoio")]
+            Engine::Monoio | Engine::MonoioEpoll => self.connections_max * self.receive_buffer_bytes,
+            #[cfg(feature = "glommio")]
+            Engine::Glommio => self.receive_buffer_bytes,
         }
     }
 }
@@ -182,6 +230,18 @@ pub enum Failure {
         /// What the kernel said.
         source: io::Error,
     },
+    /// This process may lock less memory than the engine insists on.
+    #[error(
+        "{engine}: only {allowed} bytes of memory may be locked, and {needed} are needed: set LimitMEMLOCK= in the unit, raise `ulimit -l`, or use --engine auto"
+    )]
+    LockedMemory {
+        /// Which engine.
+        engine: &'static str,
+        /// The limit (RLIMIT_MEMLOCK).
+        allowed: u64,
+        /// What would do.
+        needed: u64,
+    },
     /// No engine of this build works here.
     #[error("no engine works here: {0}")]
     NoEngine(String),
@@ -202,19 +262,25 @@ impl Failure {
 }
 
 /// Runs `program` on `engine` in this thread until it stops, and gives it back.
-pub fn run<P: Program>(
+pub fn run<P: Program + 'static>(
     engine: Engine,
     listeners: Vec<Listener>,
     program: P,
     mailbox: &Mailbox<P::Mail>,
     settings: &Settings,
-    stats: &EngineStats,
+    stats: &Arc<EngineStats>,
 ) -> Result<P, Failure> {
     match engine {
         #[cfg(feature = "uring")]
         Engine::Uring => super::uring::run(listeners, program, mailbox, settings, stats),
         #[cfg(feature = "epoll")]
         Engine::Epoll => super::epoll::run(listeners, program, mailbox, settings, stats),
+        #[cfg(feature = "monoio")]
+        Engine::Monoio => super::monoio::run(listeners, program, mailbox, settings, stats),
+        #[cfg(feature = "monoio")]
+        Engine::MonoioEpoll => super::monoio::run_on_epoll(listeners, program, mailbox, settings, stats),
+        #[cfg(feature = "glommio")]
+        Engine::Glommio => super::glommio::run(listeners, program, mailbox, settings, stats),
     }
 }
 

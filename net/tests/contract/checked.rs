@@ -8,6 +8,7 @@ use crate::drive::Places;
 use net::engine::sim::Rng;
 use net::engine::{Close, End, Io, Opened, Program, Token};
 use net::time::Time;
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -54,9 +55,23 @@ pub(crate) trait Case: Debug + Send + 'static {
     fn is_done(&self) -> bool;
 }
 
+/// A case of any kind. The engines are compiled for this one, and not for each of the suite's cases.
+pub(crate) type AnyCase = Box<dyn Kept>;
+
+/// A [`Case`] that can be had back when it has run.
+pub(crate) trait Kept: Case {
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
+}
+
+impl<C: Case> Kept for C {
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
+    }
+}
+
 #[derive(Debug)]
-pub(crate) struct Checked<C> {
-    case: C,
+pub(crate) struct Checked {
+    case: AnyCase,
     places: Places,
     time_max: Duration,
     give_up_at: Option<Time>,
@@ -81,15 +96,15 @@ enum Known {
     Ended,
 }
 
-impl<C: Case> Checked<C> {
-    pub(crate) fn new(case: C, places: &Places, time_max: Duration) -> Checked<C> {
+impl Checked {
+    pub(crate) fn new(case: AnyCase, places: &Places, time_max: Duration) -> Checked {
         let places = places.clone();
         let (give_up_at, now, stage) = (None, Time(0), Stage::Fresh);
         Checked { case, places, time_max, give_up_at, now, stage, tokens: HashMap::new() }
     }
 
     /// The engine has returned.
-    pub(crate) fn finish(self) -> C {
+    pub(crate) fn finish(self) -> AnyCase {
         assert_eq!(self.stage, Stage::Stopped);
         for (token, known) in &self.tokens {
             assert_eq!(*known, Known::Ended, "{token:?} was opened and has no end");
@@ -125,7 +140,7 @@ impl<C: Case> Checked<C> {
     }
 }
 
-impl<C: Case> Program for Checked<C> {
+impl Program for Checked {
     type Mail = u64;
 
     fn on_start(&mut self, io: &mut Io) {

@@ -3,7 +3,7 @@
 //! In: a case, an engine or a seed. Out: the case after its run, and what the engine counted. A case that
 //! doesn't end is ended, loudly.
 
-use crate::checked::{Case, Checked};
+use crate::checked::{AnyCase, Case, Checked};
 use net::address::Address;
 use net::engine::sim::{Faults, Setup, World};
 #[cfg(feature = "os")]
@@ -79,13 +79,15 @@ pub(crate) fn run<C: Case>(on: &On, tune: &Tune, case: C) -> Ran<C> {
 }
 
 pub(crate) fn run_with<C: Case>(on: &On, tune: &Tune, case: C, outside: impl Outside) -> Ran<C> {
+    let (case, outside) = (Box::new(case), Box::new(outside));
     let ran = match on {
         On::Sim(seed, faults) => in_world(*seed, faults, tune, case, outside),
         #[cfg(feature = "os")]
         On::Kernel(engine) => kernel::in_thread(*engine, tune, case, outside),
     };
     let Ran { case, stats } = ran;
-    Ran { case: case.finish(), stats }
+    let case = case.finish().into_any().downcast().expect("a run gives back what it was given");
+    Ran { case: *case, stats }
 }
 
 impl On {
@@ -124,7 +126,7 @@ pub(crate) fn kernel(engine: Engine) -> Option<On> {
     net::listen::raise_descriptor_limit();
     match Probe::named(engine) {
         Ok(_) => Some(On::Kernel(engine)),
-        Err(failure @ Failure::Forbidden { .. }) => {
+        Err(failure @ (Failure::Forbidden { .. } | Failure::LockedMemory { .. })) => {
             eprintln!("SKIPPED on {engine}: {failure}");
             None
         }
@@ -135,13 +137,9 @@ pub(crate) fn kernel(engine: Engine) -> Option<On> {
 /// A world's time passes only when something happens in it, so this may be long.
 const WORLD_TIME_MAX: Duration = Duration::from_secs(3000);
 
-fn in_world<C: Case>(
-    seed: u64,
-    faults: &Faults,
-    tune: &Tune,
-    case: C,
-    mut outside: impl Outside,
-) -> Ran<Checked<C>> {
+type AnyOutside = Box<dyn FnMut(&Mailer<u64>, &EngineStats, &Places) -> Option<Duration> + Send>;
+
+fn in_world(seed: u64, faults: &Faults, tune: &Tune, case: AnyCase, mut outside: AnyOutside) -> Ran<Checked> {
     let address = |text: &str| text.parse().unwrap();
     let places = Places { here: address("10.0.0.1:80"), nowhere: address("10.0.0.2:81") };
     let (mailer, mailbox) = mailbox(tune.mails_max).unwrap();
@@ -176,12 +174,7 @@ mod kernel {
     const HANG_MAX: Duration = Duration::from_secs(40);
 
     /// Runs the engine in a thread of its own, so that one that hangs fails instead of hanging the test.
-    pub(crate) fn in_thread<C: Case>(
-        engine: Engine,
-        tune: &Tune,
-        case: C,
-        outside: impl Outside,
-    ) -> Ran<Checked<C>> {
+    pub(crate) fn in_thread(engine: Engine, tune: &Tune, case: AnyCase, outside: AnyOutside) -> Ran<Checked> {
         let places = Places { here: free_address(tune.unix), nowhere: refusing_address() };
         let listeners = net::listen::listen(&places.here, 1).unwrap();
         let places = Places { here: listeners[0].address().clone(), ..places };

@@ -61,6 +61,34 @@ macro_rules! contract {
                 }
             )*
         }
+        #[cfg(feature = "monoio")]
+        mod monoio {
+            $(
+                #[test]
+                fn $case() {
+                    super::drive::kernel(net::engine::Engine::Monoio).iter().for_each(super::$module::$case);
+                }
+            )*
+        }
+        #[cfg(feature = "monoio")]
+        mod monoio_epoll {
+            $(
+                #[test]
+                fn $case() {
+                    let on = super::drive::kernel(net::engine::Engine::MonoioEpoll);
+                    on.iter().for_each(super::$module::$case);
+                }
+            )*
+        }
+        #[cfg(feature = "glommio")]
+        mod glommio {
+            $(
+                #[test]
+                fn $case() {
+                    super::drive::kernel(net::engine::Engine::Glommio).iter().for_each(super::$module::$case);
+                }
+            )*
+        }
     };
 }
 

@@ -5,6 +5,8 @@ use crate::checked::{At, Case, Reader, Side, Writer};
 use crate::drive::{On, Places, Tune, run};
 use net::engine::sim::Rng;
 use net::engine::{Close, End, Io, Token};
+use net::time::Time;
+use std::time::Duration;
 
 pub(crate) fn a_relay_passes_on_more_than_everybody_holds(on: &On) {
     let limit = on.size(64 << 10, 1 << 10);
@@ -20,6 +22,8 @@ pub(crate) fn a_relay_passes_on_more_than_everybody_holds(on: &On) {
             front: None,
             back: None,
             limit,
+            stuck_at: None,
+            look_at: None,
             pauses: 0,
             ends: 0,
         };
@@ -47,6 +51,9 @@ struct Relay {
     front: Option<Token>,
     back: Option<Token>,
     limit: usize,
+    /// The client does not read until everything on the way is full: then its output stands still.
+    stuck_at: Option<u64>,
+    look_at: Option<Time>,
     pauses: usize,
     ends: usize,
 }
@@ -54,6 +61,8 @@ struct Relay {
 /// The largest piece that an engine of this suite delivers: epoll's buffer of 16 times the
 /// `receive_buffer_bytes`.
 const PIECE_MAX: usize = 16 * 4096;
+
+const A_WHILE: Duration = Duration::from_millis(30);
 
 impl Relay {
     fn write(&mut self, client: Token, io: &mut Io) {
@@ -84,6 +93,8 @@ impl Case for Relay {
         match at.side {
             Side::Caller if self.client == Some(token) => {
                 io.read_while_over(token);
+                io.pause(token);
+                self.look_at = Some(io.now() + A_WHILE);
                 self.write(token, io);
             }
             Side::Caller => {
@@ -132,6 +143,22 @@ impl Case for Relay {
         match self.other(at.token) {
             Some(other) => io.finish(other),
             None => io.close(at.token, Close::AfterFlush),
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Time> {
+        self.look_at
+    }
+
+    fn deadline(&mut self, io: &mut Io) {
+        let Some(client) = self.client else { return };
+        let sent = Some(io.sent_so_far(client));
+        if self.stuck_at == sent {
+            self.look_at = None;
+            io.resume(client);
+        } else {
+            self.stuck_at = sent;
+            self.look_at = Some(io.now() + A_WHILE);
         }
     }
 

@@ -9,9 +9,9 @@ use net::engine::{self, Engine, Probe, Settings};
 use net::listen::{self, Listener};
 use net::mailbox::{MAILS_MAX, Mailbox, Mailer, mailbox};
 use net::percore::{self, Ended};
-use net::stats::EngineStats;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A target with a core of its own watches the clock this long before an answer is due: what a sleep and a wake-up
@@ -70,7 +70,7 @@ pub fn start(behaviour: Behaviour, core: Option<usize>, engine: Engine) -> Resul
 impl Parts {
     fn run(self) -> Result<Counts, String> {
         let Parts { listeners, mailbox, target, engine, settings } = self;
-        let stats = EngineStats::default();
+        let stats = Arc::default();
         let ended = engine::run(engine, listeners, target, &mailbox, &settings, &stats);
         ended.map(|target| target.counts()).map_err(|error| error.to_string())
     }
