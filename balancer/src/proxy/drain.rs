@@ -1,6 +1,7 @@
 //! The end of a lane: no new connections, what is under way is finished, idle connections get a last chance.
 
 use super::{Lane, Proxy};
+use crate::fleet::Fault;
 use net::engine::{Accepting, Io, Token};
 use net::time::Time;
 
@@ -73,6 +74,10 @@ impl Proxy {
             Drain::Idling { until, .. } | Drain::Finishing { until } if now >= until => {
                 let open = self.lane.open;
                 tracing::warn!(open, "the drain timeout has passed: what is still open is cut off");
+                // Each sees that it was cut: the end of a connection may look like the end of a response.
+                let busy = self.fronts.iter().flatten().filter(|(_, front)| front.exchange.is_under_way());
+                let busy: Vec<Token> = busy.map(|&(token, _)| token).collect();
+                busy.into_iter().for_each(|token| self.give_up(token, Fault::Draining, io));
                 io.stop();
             }
             // A turn that brought bytes may have left some unread, and what looks idle may wait for the lane: idle

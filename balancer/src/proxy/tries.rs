@@ -210,7 +210,9 @@ impl Proxy {
             Passing::Answering | Passing::Tunnel => {
                 let fault = match fault {
                     Fault::ResponseTimeout => Fault::ResponseStalled,
-                    Fault::ClientStalled | Fault::RequestTimeout | Fault::BadRequest => fault,
+                    Fault::ClientStalled | Fault::RequestTimeout | Fault::BadRequest | Fault::Draining => {
+                        fault
+                    }
                     _ => Fault::ResponseCut,
                 };
                 self.cut(token, fault, io);

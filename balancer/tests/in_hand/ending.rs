@@ -1,6 +1,7 @@
 //! How connections end: with a drain, with a reload, with age; and that nothing of them is left.
 
 use super::{GET, OK, hold_with};
+use balancer::fleet::Fault;
 use balancer::proxy::Mail;
 use net::engine::Close;
 use std::sync::Arc;
@@ -38,6 +39,24 @@ fn while_a_lane_drains_its_answers_say_that_they_are_the_last() {
     held.hand.feed(back, OK, &mut Vec::new());
     assert!(held.heard(front).to_lowercase().contains("connection: close\r\n"));
     assert_eq!(held.hand.closing(front), Some(Close::AfterFlush));
+}
+
+/// The end of its connection would look like the end of such an answer, and who has none yet is told.
+#[test]
+fn what_a_drain_cuts_off_is_seen_to_be_cut() {
+    let mut held = hold_with(usize::MAX, 2, |config| config.front.drain_timeout = Duration::from_secs(3));
+    let (old, waiting) = (held.hand.open(), held.hand.open());
+    held.say(old, b"GET / HTTP/1.0\r\n\r\n");
+    let back = held.connect();
+    assert!(!held.heard(back).is_empty());
+    held.hand.feed(back, b"HTTP/1.1 200 OK\r\n\r\nhalf", &mut Vec::new());
+    assert!(held.heard(old).ends_with("half"));
+    held.say(waiting, GET);
+    held.hand.mail(Mail::Drain, old, &mut Vec::new());
+    held.wait(4, old);
+    assert_eq!(held.hand.closing(old), Some(Close::Reset));
+    assert!(held.heard(waiting).starts_with("HTTP/1.1 503 "));
+    assert_eq!(held.faults(), [Fault::Draining]);
 }
 
 /// What becomes of a server's connection behind a whole response.

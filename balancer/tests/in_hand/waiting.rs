@@ -9,7 +9,7 @@ use std::time::Duration;
 const EXPECTS: &[u8] = b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n";
 
 impl Held {
-    fn faults(&self) -> Vec<Fault> {
+    pub(super) fn faults(&self) -> Vec<Fault> {
         let faults = &self.fleet.lanes[0].faults;
         Fault::ALL.iter().copied().filter(|&fault| faults[fault as usize].get() > 0).collect()
     }

@@ -10,8 +10,8 @@ use net::listen::{self, Listener};
 use net::mailbox::{MAILS_MAX, Mailbox, Mailer, mailbox};
 use net::percore::{self, Ended};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::mpsc;
 use std::sync::Arc;
+use std::sync::mpsc;
 use std::time::Duration;
 
 /// A target with a core of its own watches the clock this long before an answer is due: what a sleep and a wake-up
