@@ -253,7 +253,6 @@ impl Program for Proxy {
             if front.exchange.stage == Passing::Idle && !front.held.is_empty() {
                 self.lane.unheld.push(token);
             }
-            self.steer(token, io);
         } else if let Some(back) = get(&mut self.backs, token)
             && let Serving::Front(front) = back.serving
         {

@@ -83,8 +83,7 @@ impl Proxy {
             (stage, Some(back), _) if is_attached(stage) => {
                 (exchange.coming == Coming::Body || stage == Passing::Tunnel) && io.is_over(back)
             }
-            // Who takes no answers is not asked for more requests: each would add to what it does not take.
-            (Passing::Idle, ..) => matches!(front.stage, Stage::Open) && io.is_over(token),
+            (Passing::Idle, ..) => false,
             (_, _, Kept::Whole(kept)) => kept.len() > self.lane.keep_bytes_max(exchange),
             _ => false,
         };
@@ -135,6 +134,7 @@ impl Lane {
                     self.pass_to_server(exchange, &bytes[used..], io);
                     return (bytes.len(), Next::Wait);
                 }
+                // Who takes no answers gets no more of them: a next one would add to what is not taken.
                 (Passing::Idle, _) if used < bytes.len() && io.is_over(front.token) => {
                     front.held.extend_from_slice(&bytes[used..]);
                     return (bytes.len(), Next::Wait);

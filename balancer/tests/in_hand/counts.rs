@@ -208,3 +208,22 @@ fn bytes_are_counted_once() {
     }
     assert_eq!(held.fleet.pools[0].servers[0].lanes[0].sent_bytes.get(), sent);
 }
+
+/// A server may close a connection that was idle, and a request may cross that on its way: no reason to suspect it.
+#[test]
+fn who_closes_an_idle_connection_is_not_suspected() {
+    let mut held = hold_with(usize::MAX, 1, |_| {});
+    let server = held.fleet.pools[0].servers[0].clone();
+    server.suspicion.tell_of(2, 0);
+    let front = held.hand.open();
+    held.say(front, GET);
+    let back = held.connect();
+    assert!(!held.heard(back).is_empty());
+    held.hand.feed(back, OK, &mut Vec::new());
+    held.heard(front);
+    held.say(front, GET);
+    assert!(!held.heard(back).is_empty());
+    held.hand.end(back, End::Reset);
+    assert_eq!(held.hand.connects().len(), 1, "again, over a connection of its own");
+    assert!(!server.suspicion.note(Outcome::ConnectFailed), "it is the first");
+}

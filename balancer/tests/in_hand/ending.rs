@@ -1,9 +1,10 @@
 //! How connections end: with a drain, with a reload, with age; and that nothing of them is left.
 
-use super::{GET, OK, hold_with};
+use super::{ECONNREFUSED, GET, OK, hold_with};
 use balancer::fleet::Fault;
 use balancer::proxy::Mail;
-use net::engine::Close;
+use net::address::Address;
+use net::engine::{Close, End};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,4 +113,33 @@ fn connections_to_a_server_that_is_gone_or_down_are_not_kept() {
     assert_eq!(held.heard(fronts[0]).as_bytes(), OK, "what was under way ends as it began");
     assert_eq!(held.hand.closing(busy), Some(Close::Now));
     assert_eq!((server.lanes[0].idle.get(), server.load.in_flight()), (0, 0));
+}
+
+/// Who was tried is known by places in a fleet: in another one they are others' places.
+#[test]
+fn behind_a_reload_a_further_try_looks_at_the_servers_of_now() {
+    let mut held = hold_with(usize::MAX, 1, |_| {});
+    let front = held.hand.open();
+    held.say(front, GET);
+    let (back, _) = held.hand.connects().remove(0);
+    let mut config = (*held.fleet.config).clone();
+    let moved: Address = "10.0.2.1:80".parse().unwrap();
+    config.pools[0].servers[0].address = moved.clone();
+    let fleet = held.fleet.next(config);
+    held.hand.mail(Mail::Fleet(Arc::new(fleet)), front, &mut Vec::new());
+    held.hand.connect_failed(back, ECONNREFUSED);
+    assert_eq!(held.hand.connects().remove(0).1, moved);
+}
+
+/// A server that works for nobody is told so: an end would look like one that still reads.
+#[test]
+fn a_client_that_leaves_takes_its_request_along() {
+    let mut held = hold_with(usize::MAX, 1, |_| {});
+    let front = held.hand.open();
+    held.say(front, GET);
+    let back = held.connect();
+    assert!(!held.heard(back).is_empty());
+    held.hand.end(front, End::Reset);
+    assert_eq!(held.hand.closing(back), Some(Close::Reset));
+    assert_eq!(held.fleet.pools[0].loads[0].in_flight(), 0);
 }

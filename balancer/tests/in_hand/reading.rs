@@ -74,6 +74,7 @@ fn a_client_that_was_not_read_while_its_server_was_connected_to_is_read_again() 
     held.say(front, &[head, vec![b'u'; 70_000]].concat());
     assert!(!held.hand.wants_bytes(front));
     let back = held.connect();
+    assert!(held.hand.wants_bytes(front), "its end would not be seen");
     assert!(held.hand.output(back).len() > 70_000);
     held.hand.feed(back, &response(2), &mut Vec::new());
     assert!(held.heard(front).ends_with("dd"));

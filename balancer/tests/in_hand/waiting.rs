@@ -114,3 +114,36 @@ fn who_was_waved_on_and_does_not_go_on_is_told_so() {
     assert_eq!(held.faults(), [Fault::RequestTimeout]);
     assert_eq!(held.fleet.pools[0].servers[0].lanes[0].timeouts.get(), 0, "the server did nothing wrong");
 }
+
+/// A server that has begun its response has all of its time for the rest of it from when it has all of the request.
+#[test]
+fn the_rest_of_a_response_is_awaited_from_the_end_of_the_request_on() {
+    let mut held = hold_with(usize::MAX, 1, |_| {});
+    let front = held.hand.open();
+    held.say(front, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nha");
+    let back = held.connect();
+    assert!(held.heard(back).ends_with("ha"));
+    held.hand.feed(back, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nha", &mut Vec::new());
+    held.wait(29, back);
+    assert!(held.heard(front).ends_with("ha"));
+    held.hand.feed(front, b"lf", &mut Vec::new());
+    held.wait(20, back);
+    held.hand.feed(back, b"lf", &mut Vec::new());
+    assert_eq!(held.heard(front), "lf");
+    assert_eq!(held.faults(), []);
+}
+
+/// A place that is free is for who waits, and not for who comes just then.
+#[test]
+fn who_comes_waits_behind_those_who_wait_already() {
+    let mut held = hold_with(usize::MAX, 1, |config| config.pools[0].servers[0].maxconn = Some(1));
+    let [first, second, third] = [(); 3].map(|()| held.hand.open());
+    held.say(first, GET);
+    let back = held.connect();
+    assert!(!held.heard(back).is_empty());
+    held.say(second, b"GET /second HTTP/1.1\r\nHost: a\r\n\r\n");
+    held.fleet.pools[0].loads[0].set_limit(2);
+    held.say(third, GET);
+    let back = held.connect();
+    assert!(held.heard(back).starts_with("GET /second "));
+}
