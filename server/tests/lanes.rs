@@ -117,7 +117,7 @@ fn engines() -> Vec<&'static str> {
         }
         works
     };
-    ["uring", "epoll"].into_iter().filter(works).collect()
+    ["uring", "epoll", "monoio", "monoio-epoll", "glommio"].into_iter().filter(works).collect()
 }
 
 fn start(args: &[&str]) -> Running {

@@ -59,7 +59,7 @@ const POOL: &str = "a pool's name";
 /// All of them, section by section.
 pub const KEYS: &[Key] = &[
     key("process", "cores", Text("all, or a list as in 0,2-5")),
-    key("process", "engine", Words(&["auto", "uring", "epoll"])),
+    key("process", "engine", Words(&["auto", "uring", "epoll", "monoio", "monoio-epoll", "glommio"])),
     key("process", "admin", OrNone(&Text(ADDRESS))),
     // Spinning longer only burns CPU: sleeping and waking takes some 50 us.
     key("process", "accept", Words(&["hash", "cpu", "deal"])),

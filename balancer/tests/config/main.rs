@@ -184,6 +184,8 @@ fn is_built(word: &str) -> bool {
     match word {
         "uring" => cfg!(feature = "uring"),
         "epoll" => cfg!(feature = "epoll"),
+        "monoio" | "monoio-epoll" => cfg!(feature = "monoio"),
+        "glommio" => cfg!(feature = "glommio"),
         _ => true,
     }
 }

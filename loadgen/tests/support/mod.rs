@@ -24,33 +24,40 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 #[allow(unused_macros, reason = "each file of tests uses its part of it")]
 macro_rules! each_engine {
     ($($case:ident)*) => {
-        #[cfg(feature = "epoll")]
-        mod epoll {
-            $(#[test] fn $case() { super::$case("epoll"); })*
-        }
-        #[cfg(feature = "uring")]
-        mod uring {
+        one_engine!("epoll" epoll "epoll" $($case)*);
+        one_engine!("uring" uring "uring" $($case)*);
+        one_engine!("monoio" monoio "monoio" $($case)*);
+        one_engine!("monoio" monoio_epoll "monoio-epoll" $($case)*);
+        one_engine!("glommio" glommio "glommio" $($case)*);
+    };
+}
+
+#[allow(unused_macros, reason = "as above")]
+macro_rules! one_engine {
+    ($feature:tt $module:ident $name:tt $($case:ident)*) => {
+        #[cfg(feature = $feature)]
+        mod $module {
             $(#[test] fn $case() {
-                if crate::support::has_uring() {
-                    super::$case("uring");
+                if crate::support::permits($name) {
+                    super::$case($name);
                 }
             })*
         }
     };
 }
 
-/// Whether this machine permits io_uring; if not, says so.
-#[cfg(feature = "uring")]
-pub fn has_uring() -> bool {
+/// Whether this machine permits an engine of this build; if not, says so.
+pub fn permits(name: &str) -> bool {
     use net::engine::{Engine, Failure, Probe};
+    let engine = *Engine::ALL.iter().find(|engine| engine.name() == name).expect("an engine of this build");
     // In a thread of its own: the kernel takes a ring apart later, by interrupting the thread that made it.
-    match std::thread::spawn(|| Probe::named(Engine::Uring)).join().expect("a probe doesn't panic") {
+    match std::thread::spawn(move || Probe::named(engine)).join().expect("a probe doesn't panic") {
         Ok(_) => true,
-        Err(failure @ Failure::Forbidden { .. }) => {
+        Err(failure @ (Failure::Forbidden { .. } | Failure::LockedMemory { .. })) => {
             skipped(&failure.to_string());
             false
         }
-        Err(failure) => panic!("io_uring is permitted and fails: {failure}"),
+        Err(failure) => panic!("{name} is permitted and fails: {failure}"),
     }
 }
 

@@ -4,7 +4,7 @@
 //! contract is kept in `hub`. Never: chosen by `auto` where there is an engine of our own.
 //!
 //! Connections and turns are on a queue for which latency matters; mail and new peers are on the default one, which
-//! has a tenth of the shares.
+//! glommio gives as many shares as it has, so that what is done there at a time is bounded in `hub`.
 
 use super::hub::runtime::{self, Pool, Reader, Runtime, Socket, Watch, Writer};
 use super::{Failure, Program, Settings, hub};
@@ -38,8 +38,6 @@ const IO_MEMORY_BYTES: usize = 64 * 1024;
 /// before, so that this is for nothing but an accident. And a short one makes one: where it runs out between a look at
 /// the kernel and the first task, glommio 0.9 goes to sleep over tasks that are ready.
 const LATENCY: Duration = Duration::from_secs(1);
-/// Of the data path; the default queue has 1 in 10 of that.
-const SHARES: usize = 10_000;
 /// What glommio insists on being allowed to lock, although since Linux 5.12 rings are not accounted there.
 const LOCKED_BYTES_MIN: u64 = 512 * 1024;
 /// A look at the kernel without sleeping: the shortest timer, and a spin that is longer.
@@ -110,8 +108,8 @@ pub(super) fn run<P: Program + 'static>(
         .make()
         .map_err(|e| Failure::system("start glommio (see ulimit -n, ulimit -l)")(io::Error::from(e)))?;
     executor.run(async {
-        let shares = Shares::Static(SHARES);
-        let queue = glommio::executor().create_task_queue(shares, Latency::Matters(LATENCY), "connections");
+        let latency = Latency::Matters(LATENCY);
+        let queue = glommio::executor().create_task_queue(Shares::default(), latency, "connections");
         hub::run(Glommio { queue }, listeners, program, mailbox, settings, stats).await
     })
 }

@@ -31,12 +31,12 @@ use std::time::Duration;
 /// Submissions of a pass that need no extra call; monoio's own default is a quarter of it.
 const ENTRIES: u32 = 4096;
 
-/// What monoio's driver submits for a stream socket.
+/// What monoio's driver submits for what it is asked here.
 const OPERATIONS: [u8; 6] = [
-    opcode::Accept::CODE,
     opcode::AsyncCancel::CODE,
     opcode::Close::CODE,
     opcode::Connect::CODE,
+    opcode::PollAdd::CODE,
     opcode::Recv::CODE,
     opcode::Send::CODE,
 ];

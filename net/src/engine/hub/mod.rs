@@ -126,7 +126,8 @@ impl<R: Runtime, P: Program + 'static> Hub<R, P> {
         for _ in 0..ACCEPTS_PER_TURN {
             let accepted = self.lane().next_accept(listener);
             let Some(socket) = accepted else { return };
-            if let Some(socket) = self.lane().deal(listener, socket) {
+            let kept = self.lane().deal(listener, socket);
+            if let Some(socket) = kept {
                 self.open(listener, socket);
             }
         }
@@ -174,8 +175,9 @@ impl<R: Runtime, P: Program + 'static> Hub<R, P> {
                 self.open(index, socket);
             }
         }
-        let (is_stopping, accepts) = (self.lane().is_stopping(), self.lane().io.wants_accept());
-        if is_stopping || accepts == Accepting::Off {
+        let is_stopping = self.lane().is_stopping();
+        let is_leaving = is_stopping || self.lane().io.wants_accept() == Accepting::Off;
+        if is_leaving {
             self.leave_table();
         }
         let mut lane = self.lane();
