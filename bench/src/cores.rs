@@ -6,12 +6,13 @@ use crate::failure::Failure;
 
 /// Who runs where.
 #[derive(Args, Debug)]
+#[group(id = "cores")]
 pub(crate) struct Cores {
     /// Core of the server
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, global = true, default_value_t = 0)]
     pub(crate) server_core: usize,
     /// Core of the generator
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, global = true, default_value_t = 1)]
     pub(crate) client_core: usize,
 }
 

@@ -3,17 +3,36 @@
 //! In: a table of contenders, and the names that were asked for. Out: those that can be run here, and a line for each
 //! that can't. Never: leaves somebody out silently.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clap::Args;
 
 use crate::child::{Child, TempDir, find_in_path, free_address};
 use crate::failure::Failure;
 
 /// A program that is measured beside others.
 pub(crate) trait Candidate {
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
     /// Where its program is, or what would bring it there.
     fn program(&self) -> Result<PathBuf, Failure>;
+}
+
+/// Whom to measure.
+#[derive(Args, Clone, Debug, Default)]
+#[group(id = "who")]
+pub(crate) struct Who {
+    /// Only these contenders
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
+    pub(crate) only: Vec<String>,
+}
+
+impl Who {
+    pub(crate) fn is_partial(&self) -> bool {
+        !self.only.is_empty()
+    }
 }
 
 /// Those that take part in a run.
@@ -78,10 +97,45 @@ pub(crate) fn built(name: &str, build: &str) -> Result<PathBuf, Failure> {
     find_built(name).ok_or_else(|| Failure::setup(format!("{name} is not there; build it: {build}")))
 }
 
+/// One of `bench/peers`, or how to build them.
+pub(crate) fn built_peer(name: &str) -> Result<PathBuf, Failure> {
+    built(name, "cargo build --release --manifest-path bench/peers/Cargo.toml")
+}
+
 /// A program that the system has, or how to install it.
 pub(crate) fn installed(name: &str, package: &str) -> Result<PathBuf, Failure> {
     find_in_path(name)
         .ok_or_else(|| Failure::setup(format!("{name} is not there; install it: apt-get install {package}")))
+}
+
+/// A line for each of our programs that is older than what it is made of: nothing is built here, so whoever forgets it
+/// measures what was there before.
+pub(crate) fn outdated() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let changed = |folder: &str| newest(&root.join(folder).join("src"));
+    let of_package = |package: &str| {
+        let program = find_built(&format!("corelane-{package}"))?;
+        let built = program.metadata().and_then(|facts| facts.modified()).ok()?;
+        let is_outdated =
+            [package, "net"].iter().filter_map(|folder| changed(folder)).any(|time| time > built);
+        is_outdated.then(|| {
+            format!(
+                "OUTDATED {}: its sources are newer; build it: cargo build --release -p {package}",
+                program.display()
+            )
+        })
+    };
+    ["server", "balancer", "loadgen"].into_iter().filter_map(of_package).collect()
+}
+
+/// When the last file below a folder was changed.
+fn newest(folder: &Path) -> Option<SystemTime> {
+    let entries = fs::read_dir(folder).ok()?.flatten();
+    let time = |entry: fs::DirEntry| match entry.file_type().ok()?.is_dir() {
+        true => newest(&entry.path()),
+        false => entry.metadata().and_then(|facts| facts.modified()).ok(),
+    };
+    entries.filter_map(time).max()
 }
 
 /// Beside this program, or in the target directory that its workspace has by default.
@@ -102,7 +156,7 @@ mod tests {
     struct Named(&'static str, Option<&'static str>);
 
     impl Candidate for Named {
-        fn name(&self) -> &'static str {
+        fn name(&self) -> &str {
             self.0
         }
 
@@ -126,6 +180,14 @@ mod tests {
         assert_eq!(field.present.len(), 1);
         assert_eq!(field.skipped, ["SKIPPED gone: build it"]);
         assert!(select(&[HERE, GONE], &["gone".into()]).is_err(), "nobody is left");
+    }
+
+    #[test]
+    fn the_newest_file_is_found_in_every_depth() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let deepest = here.join("src/floor/forward/tests.rs").metadata().unwrap().modified().unwrap();
+        assert!(newest(&here.join("src")).unwrap() >= deepest);
+        assert_eq!(newest(Path::new("/nowhere")), None);
     }
 
     #[test]

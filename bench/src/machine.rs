@@ -4,8 +4,6 @@ use std::fs;
 use std::process::Command;
 use std::thread;
 
-use serde_json::{Value, json};
-
 /// The facts of one run, gathered once.
 #[derive(Debug)]
 pub(crate) struct Machine {
@@ -32,10 +30,6 @@ impl Machine {
             ("load average at start", read("/proc/loadavg")),
         ];
         Self { facts, host, date }
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        self.facts.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
     }
 }
 

@@ -1,29 +1,30 @@
 //! Compares corelane with its peers, and with the floor, in one run.
 //!
 //! Every command starts the servers itself, on loopback, and ends them again; what they print goes to the
-//! terminal and, as Markdown and JSON with the machine beside the numbers, into `bench/runs`.
+//! terminal and, as Markdown, JSON and charts with the machine beside the numbers, into `bench/runs`.
 
-mod balancer;
+mod aims;
 mod balancing;
+mod chart;
 mod child;
+mod compare;
 mod contender;
 mod cores;
+mod document;
+mod drive;
 mod failure;
 mod field;
 mod floor;
-mod generators;
-mod loadgen;
+mod haproxy;
 mod machine;
-mod memory;
 mod nginx;
 mod proc;
 mod report;
 mod request;
+mod results;
 mod rounds;
-mod server;
-mod spin;
 mod stats;
-mod wrk;
+mod versions;
 
 use std::process::ExitCode;
 
@@ -39,30 +40,21 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// CPU per request, throughput and latency of every server, driven by wrk
-    Server(server::Options),
-    /// What proxying costs: CPU per request, added latency, memory, beside nginx, HAProxy and the floor
-    Balancer(balancer::Options),
+    /// Measures everything beside its peers and its floor, or one part of it
+    Compare(compare::Options),
+    /// Writes docs/benchmarks.md from what was measured
+    Document(document::Options),
     /// How the balancer's rules share requests out, in a model of queues (no server is started)
     Balancing(balancing::Options),
-    /// CPU per request and throughput of load generators, driving the same server
-    Generators(generators::Options),
-    /// Latency at one connection, with and without busy polling
-    LatencySpin(spin::Options),
-    /// Memory at start, per lane and per idle connection
-    Memory(memory::Options),
     /// The bare loop that answers fixed bytes, or forwards, without reading (what the others are measured against)
     Floor(floor::Options),
 }
 
 fn main() -> ExitCode {
     let done = match &Cli::parse().command {
-        Command::Server(options) => server::run(options),
-        Command::Balancer(options) => balancer::run(options),
+        Command::Compare(options) => compare::run(options),
+        Command::Document(options) => document::run(options),
         Command::Balancing(options) => balancing::run(options),
-        Command::Generators(options) => generators::run(options),
-        Command::LatencySpin(options) => spin::run(options),
-        Command::Memory(options) => memory::run(options),
         Command::Floor(options) => floor::run(options),
     };
     match done {
@@ -84,9 +76,14 @@ mod tests {
     fn every_command_takes_its_options() {
         Cli::command().debug_assert();
         for line in [
-            "server --quick --pipeline",
-            "generators --rounds 2 --seconds 1",
-            "balancer --memory --idle 10,20 --only nginx,haproxy",
+            "compare",
+            "compare --quick --resume --out results",
+            "compare server --quick --pipeline 1,16 --connections 64,256",
+            "compare loadgen --rounds 2 --seconds 0.5",
+            "compare --rounds 7 engines --only corelane-uring",
+            "compare balancer --memory --idle 10,20 --only nginx,haproxy",
+            "compare memory --connections 10 --quick",
+            "document --runs bench/runs --to x.md --quick",
             "balancing --quick --out results",
             "floor ring --forward-to unix:/run/backend.sock",
             "floor epoll --forward-to 127.0.0.1:5000 --core 1",
@@ -100,8 +97,10 @@ mod tests {
         for line in [
             "floor ring --forward-to 127.0.0.1:5000 --answer-bytes 10",
             "floor ring --forward-to nowhere",
-            "balancer --quick --seconds 9",
-            "balancer --connections 0",
+            "compare balancer --quick --seconds 9",
+            "compare balancer --connections 0",
+            "compare server --pipeline 0",
+            "server",
         ] {
             assert!(Cli::try_parse_from(["bench"].into_iter().chain(line.split(' '))).is_err(), "{line}");
         }

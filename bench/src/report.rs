@@ -1,15 +1,22 @@
-//! What the user sees: a progress line while it runs, a table at the end, and the same in files.
+//! What the user sees: a progress line while it runs, tables at the end, and the same in files.
+//!
+//! In: what a command has found out. Out: `NAME.md` for people, `NAME.json` for programs (the document is made of it),
+//! and the charts, in one directory per day and host.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::failure::Failure;
 use crate::machine::Machine;
+use crate::results::Row;
+use crate::rounds::Broken;
 use crate::stats::Spread;
 
 /// Options of every command that writes results.
@@ -17,7 +24,7 @@ use crate::stats::Spread;
 #[group(id = "report")]
 pub(crate) struct Options {
     /// Directory for the results [default: bench/runs/DATE-HOSTNAME]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
@@ -29,10 +36,45 @@ impl Options {
     }
 }
 
-/// A table of text. The first column is a name, the others are numbers.
+/// What a command has found out.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) tables: Vec<Table>,
+    pub(crate) charts: Vec<Chart>,
+    pub(crate) notes: Vec<String>,
+    /// Who could not be measured to the end.
+    pub(crate) broken: Broken,
+    /// What was measured, for programs.
+    pub(crate) rows: Vec<Row>,
+    /// And what has another form.
+    pub(crate) results: Value,
+}
+
+/// A picture, and what stands in for it.
 #[derive(Debug)]
+pub(crate) struct Chart {
+    /// What sets its file apart from other charts of the same result.
+    pub(crate) name: &'static str,
+    pub(crate) title: String,
+    pub(crate) svg: String,
+}
+
+/// A result, as it is written to `NAME.json` and read again.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) machine: BTreeMap<String, String>,
+    pub(crate) notes: Vec<String>,
+    pub(crate) tables: Vec<Table>,
+    /// File and title of each.
+    pub(crate) charts: Vec<(String, String)>,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) results: Value,
+}
+
+/// A table of text. The first column is a name, the others are numbers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Table {
-    title: Option<String>,
+    pub(crate) title: Option<String>,
     head: Vec<String>,
     rows: Vec<Vec<String>>,
 }
@@ -59,14 +101,15 @@ impl Table {
         title + &self.lines("  ", "", "")
     }
 
-    /// For a file: the same, with bars.
-    pub(crate) fn markdown(&self) -> String {
+    /// For a file: the same, with bars. The title is a heading of this level.
+    pub(crate) fn markdown(&self, level: usize) -> String {
         let mut lines = self.lines(" | ", "| ", " |");
         let rule: String =
             (0..self.head.len()).map(|column| if column == 0 { "|:---" } else { "|---:" }).collect();
         let end_of_head = lines.find('\n').map_or(lines.len(), |at| at + 1);
         lines.insert_str(end_of_head, &format!("{rule}|\n"));
-        let title = self.title.iter().map(|title| format!("## {title}\n\n")).collect::<String>();
+        let marks = "#".repeat(level);
+        let title = self.title.iter().map(|title| format!("{marks} {title}\n\n")).collect::<String>();
         title + &lines
     }
 
@@ -101,51 +144,74 @@ pub(crate) fn ends(spread: Option<Spread>, digits: usize) -> String {
     spread.map_or("–".into(), |spread| format!("[{:.digits$}..{:.digits$}]", spread.min, spread.max))
 }
 
-/// Prints the tables, and writes them with their machine as `NAME.md` and `NAME.json`.
-pub(crate) fn publish(
-    options: &Options,
+/// Prints the tables, and writes everything with its machine.
+pub(crate) fn publish(options: &Options, machine: &Machine, name: &str, found: Found) -> Result<(), Failure> {
+    publish_in(&options.directory(machine), machine, name, found)
+}
+
+/// The same, into this directory.
+pub(crate) fn publish_in(
+    directory: &Path,
     machine: &Machine,
     name: &str,
-    tables: &[Table],
-    notes: &[String],
-    results: &Value,
+    found: Found,
 ) -> Result<(), Failure> {
-    for table in tables {
+    for table in &found.tables {
         println!("\n{}", table.text());
     }
-    for note in notes {
+    for note in found.notes.iter().chain(&found.broken.0) {
         println!("{note}");
     }
-    let directory = options.directory(machine);
-    let write = |extension: &str, text: String| {
-        let file = directory.join(format!("{name}.{extension}"));
-        fs::write(&file, text)?;
-        println!("written: {}", file.display());
-        io::Result::Ok(())
-    };
-    fs::create_dir_all(&directory)
-        .and_then(|()| write("md", markdown(machine, name, tables, notes)))
-        .and_then(|()| {
-            write(
-                "json",
-                format!("{:#}\n", json!({ "machine": machine.json(), "notes": notes, "results": results })),
-            )
-        })
+    write(directory, machine, name, found)
         .map_err(|error| Failure::run(format!("cannot write to {}: {error}", directory.display())))
 }
 
+fn write(directory: &Path, machine: &Machine, name: &str, found: Found) -> io::Result<()> {
+    fs::create_dir_all(directory)?;
+    let write = |file: &str, text: String| {
+        let path = directory.join(file);
+        fs::write(&path, text)?;
+        println!("written: {}", path.display());
+        io::Result::Ok(())
+    };
+    let mut charts = Vec::new();
+    for chart in found.charts {
+        // One chart that says it all has the result's name.
+        let file =
+            [name, chart.name].iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("-");
+        let file = format!("{file}.svg");
+        write(&file, chart.svg)?;
+        charts.push((file, chart.title));
+    }
+    let Found { tables, mut notes, broken, rows, results, .. } = found;
+    notes.extend(broken.0);
+    let facts = machine.facts.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+    let record = Record { machine: facts.collect(), notes, tables, charts, rows, results };
+    write(&format!("{name}.md"), markdown(machine, name, &record))?;
+    // Last, because whoever resumes takes its presence for the result's end.
+    write(&format!("{name}.json"), format!("{:#}\n", serde_json::to_value(&record)?))
+}
+
 /// Where results are kept: in the repository that this was built from, wherever it is run.
-fn runs() -> PathBuf {
+pub(crate) fn runs() -> PathBuf {
     let bench = Path::new(env!("CARGO_MANIFEST_DIR"));
     // Copied to a machine without that repository: below the current directory.
     if bench.is_dir() { bench.join("runs") } else { "bench/runs".into() }
 }
 
-fn markdown(machine: &Machine, name: &str, tables: &[Table], notes: &[String]) -> String {
+fn markdown(machine: &Machine, name: &str, record: &Record) -> String {
     let facts: String = machine.facts.iter().map(|(name, value)| format!("- {name}: `{value}`\n")).collect();
-    let notes: String = notes.iter().map(|note| format!("\n{note}\n")).collect();
-    let tables = tables.iter().map(Table::markdown).collect::<Vec<_>>().join("\n");
-    format!("# {name}\n\n{facts}\n{tables}{notes}")
+    format!("# {name}\n\n{facts}\n{}", record.markdown(2, ""))
+}
+
+impl Record {
+    /// Tables, charts and notes. Headings begin at this level; charts lie in this directory, with a slash behind.
+    pub(crate) fn markdown(&self, level: usize, directory: &str) -> String {
+        let tables = self.tables.iter().map(|table| table.markdown(level));
+        let charts = self.charts.iter().map(|(file, title)| format!("![{title}]({directory}{file})\n"));
+        let notes = self.notes.iter().map(|note| format!("{note}\n"));
+        tables.chain(charts).chain(notes).collect::<Vec<_>>().join("\n")
+    }
 }
 
 /// The line that says how far it is: rewritten in place on a terminal, one per step elsewhere.
@@ -180,6 +246,16 @@ impl Progress {
     }
 }
 
+impl Progress {
+    /// A line that stays.
+    pub(crate) fn say(&self, what: &str) {
+        if io::stderr().is_terminal() {
+            eprint!("\r\x1b[K");
+        }
+        eprintln!("{what}");
+    }
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
         if io::stderr().is_terminal() {
@@ -207,7 +283,7 @@ mod tests {
 
     #[test]
     fn markdown_has_its_rule_below_the_head() {
-        let markdown = sample().markdown();
+        let markdown = sample().markdown(2);
         let lines: Vec<_> = markdown.lines().collect();
         assert_eq!(lines[1], "|:---|---:|");
         assert_eq!(lines[2], "| floor      |  3.50 |");
@@ -218,7 +294,7 @@ mod tests {
     fn a_title_stands_above_its_table_in_both_forms() {
         let table = sample().titled("Of two");
         assert!(table.text().starts_with("Of two\n\nwho "));
-        assert!(table.markdown().starts_with("## Of two\n\n| who "));
+        assert!(table.markdown(3).starts_with("### Of two\n\n| who "));
     }
 
     #[test]

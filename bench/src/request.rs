@@ -1,7 +1,7 @@
-//! The one request of every run, byte for byte, and the check that a contender answers it.
+//! The fixed request, byte for byte, and the check that a contender answers it.
 //!
-//! Everyone gets the same bytes (wrk too: see `wrk.rs`), so their length is known, which is what lets the floor
-//! answer without reading.
+//! Who does not add gets these bytes alone, from our generator and from wrk; their length is known, which is what lets
+//! the floor answer without reading. Who adds is asked for all kinds of sums, once it has answered this one.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -16,6 +16,18 @@ pub(crate) const REQUEST: &str = "POST /add HTTP/1.1\r\n\
      Content-Length: 13\r\n\
      \r\n\
      {\"a\":1,\"b\":2}";
+
+/// What is asked for.
+pub(crate) const BODY: &str = "{\"a\":1,\"b\":2}";
+
+/// What a contender can be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// Sums of all kinds, each of which is checked.
+    Sums,
+    /// The fixed request, as the answer is fixed; its status and body are checked.
+    Fixed,
+}
 
 /// The body of the right answer, with which every answer ends.
 pub(crate) const ANSWER_BODY: &[u8] = b"{\"result\":3}";
@@ -67,6 +79,18 @@ mod tests {
     fn the_announced_length_is_the_length_of_the_body() {
         let (head, body) = REQUEST.split_once("\r\n\r\n").unwrap();
         assert!(head.ends_with(&format!("Content-Length: {}", body.len())));
+        assert_eq!(body, BODY);
+    }
+
+    #[test]
+    fn our_generator_sends_as_many_bytes() {
+        use net::http1::write::{self, BodySpec, RequestSpec};
+        let mut written = Vec::new();
+        let fields = &[("content-type", "application/json")];
+        let body = BodySpec::Length(BODY.as_bytes());
+        let spec = RequestSpec { method: "POST", target: "/add", host: "localhost", fields, body };
+        write::request(&mut written, &spec);
+        assert_eq!(written.to_ascii_lowercase(), REQUEST.to_ascii_lowercase().as_bytes());
     }
 
     #[test]

@@ -22,13 +22,11 @@ impl Spread {
         Some(Self { median, min, max })
     }
 
-    /// Of the ratios `one/other`, each within its round: what slowed both in a round falls out.
+    /// Of the ratios `one/other`, each within its round: what slowed both in a round falls out. `None` where one of
+    /// them has no ratio, as nothing was measured that it could be taken to.
     pub(crate) fn of_ratios(one: &[f64], other: &[f64]) -> Option<Self> {
-        Self::of(one.iter().zip(other).map(|(one, other)| one / other))
-    }
-
-    pub(crate) fn json(self) -> serde_json::Value {
-        serde_json::json!({ "median": self.median, "min": self.min, "max": self.max })
+        let ratios: Vec<f64> = one.iter().zip(other).map(|(one, other)| one / other).collect();
+        Self::of(ratios).filter(|spread| spread.min.is_finite() && spread.max.is_finite())
     }
 }
 
@@ -58,6 +56,12 @@ mod tests {
     fn a_slow_round_falls_out_of_a_ratio() {
         let spread = Spread::of_ratios(&[2.2, 8.8, 2.2], &[2.0, 8.0, 2.0]).unwrap();
         assert!((spread.max - 1.1).abs() < 1e-9 && (spread.min - 1.1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn nothing_is_a_multiple_of_nothing() {
+        assert_eq!(Spread::of_ratios(&[1.0, 2.0], &[1.0, 0.0]), None);
+        assert_eq!(Spread::of_ratios(&[0.0], &[0.0]), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Options that belong to others: cargo, curl, and our own `bench`.
-const FOREIGN: [&str; 16] = [
+const FOREIGN: [&str; 14] = [
     "--unix-socket",
     "--release",
     "--workspace",
@@ -15,13 +15,11 @@ const FOREIGN: [&str; 16] = [
     "--manifest-path",
     "--bench",
     "--quick",
+    "--resume",
     "--rounds",
     "--seconds",
     "--only",
-    "--cpu",
-    "--latency",
-    "--unix",
-    "--memory",
+    "--out",
 ];
 
 #[test]

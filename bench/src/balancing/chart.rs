@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use super::cases::{HIGH, Question};
 use super::tables::short;
 use super::{OVERLOADED, RULES, Row};
+use crate::chart;
 
 const LEFT: usize = 190;
 const TOP: usize = 74;
@@ -21,11 +22,11 @@ const WORST: f64 = 10.0;
 /// The share of failed requests, times this, has as much colour.
 const FAILED: f64 = 2.5;
 
-const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#1f2328}.t{font-weight:600}\
-    .s{font-size:12px;fill:#59636e}.c{text-anchor:middle}.r{text-anchor:end}rect{fill:#c2410c}\
-    @media(prefers-color-scheme:dark){text{fill:#f0f6fc}.s{fill:#9198a1}rect{fill:#fb923c}}";
+/// Besides what all charts have.
+const STYLE: &str = "rect{fill:#c2410c}@media(prefers-color-scheme:dark){rect{fill:#fb923c}}";
 
-const TITLE: &str = "99 of 100 requests take no longer than so many mean service times";
+/// What it shows.
+pub(super) const TITLE: &str = "99 of 100 requests take no longer than so many mean service times";
 
 const LEGEND: &str = "the more colour, the worse beside the best rule; (n %): so many requests failed";
 
@@ -36,11 +37,7 @@ pub(super) fn draw(rows: &[Row]) -> String {
         .filter(|row| row.case.question == Question::Trouble && row.case.setup.load == HIGH)
         .collect();
     let (width, height) = (LEFT + WIDTH * columns.len() + 10, TOP + HEIGHT * RULES.len() + 34);
-    let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
-         height=\"{height}\" role=\"img\">\n<title>{TITLE}</title>\n<style>{STYLE}</style>\n\
-         <text class=\"t\" x=\"10\" y=\"22\">{TITLE}</text>\n"
-    );
+    let mut svg = String::new();
     for (rule, (_, name)) in RULES.iter().enumerate() {
         let y = TOP + HEIGHT * rule + 22;
         let _ = writeln!(svg, "<text class=\"r\" x=\"{}\" y=\"{y}\">{name}</text>", LEFT - 12);
@@ -55,10 +52,10 @@ pub(super) fn draw(rows: &[Row]) -> String {
     }
     let _ = writeln!(
         svg,
-        "<text class=\"s\" x=\"10\" y=\"{}\">16 servers, 16 lanes, load {HIGH}; {LEGEND}</text>\n</svg>",
+        "<text class=\"s\" x=\"10\" y=\"{}\">16 servers, 16 lanes, load {HIGH}; {LEGEND}</text>",
         height - 10
     );
-    svg
+    chart::svg(width as f64, height as f64, TITLE, STYLE, &svg)
 }
 
 fn fields(svg: &mut String, row: &Row, x: usize) {

@@ -9,7 +9,6 @@ mod model;
 mod tables;
 mod trouble;
 
-use std::fs;
 use std::time::Duration;
 
 use balancer::config::Balance;
@@ -18,7 +17,7 @@ use serde_json::json;
 
 use crate::failure::Failure;
 use crate::machine::Machine;
-use crate::report::{self, Progress};
+use crate::report::{self, Chart, Found, Progress};
 use cases::Case;
 use model::Outcome;
 
@@ -85,20 +84,14 @@ fn publish(options: &Options, machine: &Machine, rows: &[Row]) -> Result<(), Fai
         "Who gets the most: what the server that got the most requests got, over an equal share; in brackets \
          the share of all requests that failed.",
     ];
-    let results = rows.iter().map(json).collect::<Vec<_>>();
-    report::publish(
-        &options.report,
-        machine,
-        name,
-        &tables::of(rows),
-        &notes.map(str::to_owned),
-        &json!(results),
-    )?;
-    let file = options.report.directory(machine).join(format!("{name}.svg"));
-    fs::write(&file, chart::draw(rows))
-        .map_err(|error| Failure::run(format!("cannot write {}: {error}", file.display())))?;
-    println!("written: {}", file.display());
-    Ok(())
+    let found = Found {
+        tables: tables::of(rows),
+        charts: vec![Chart { name: "", title: chart::TITLE.to_owned(), svg: chart::draw(rows) }],
+        notes: notes.map(str::to_owned).into(),
+        results: rows.iter().map(json).collect(),
+        ..Found::default()
+    };
+    report::publish(&options.report, machine, name, found)
 }
 
 fn json(row: &Row) -> serde_json::Value {

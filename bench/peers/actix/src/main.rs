@@ -7,8 +7,8 @@ use std::time::Duration;
 use actix_web::{App, HttpServer, Result, error, post, web};
 use add::{Numbers, Sum};
 
-/// Idle connections stay, as everybody's do here.
-const KEEP_ALIVE: Duration = Duration::from_secs(3600);
+/// Idle connections stay, as everybody's do here, also before their first request.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 #[post("/add")]
 async fn sum(numbers: web::Json<Numbers>) -> Result<web::Json<Sum>> {
@@ -19,7 +19,8 @@ async fn sum(numbers: web::Json<Numbers>) -> Result<web::Json<Sum>> {
 async fn main() -> std::io::Result<()> {
     HttpServer::new(|| App::new().service(sum))
         .workers(1)
-        .keep_alive(KEEP_ALIVE)
+        .keep_alive(PATIENCE)
+        .client_request_timeout(PATIENCE)
         .bind(add::address())?
         .run()
         .await

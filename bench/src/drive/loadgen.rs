@@ -1,7 +1,7 @@
 //! corelane-loadgen as the generator: one run of it, and what it recorded.
 //!
-//! In: a server's address, and how hard to drive it. Out: what its JSON says of the run. Every answer's sum is checked
-//! by the generator; a wrong one is a failure here, whatever the numbers.
+//! In: a server's address, and how hard to drive it. Out: what its JSON says of the run. Every answer is checked by the
+//! generator; a wrong one is a failure here, whatever the numbers.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,15 +10,22 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::Shape;
 use crate::child::{Child, TempDir};
 use crate::failure::Failure;
 use crate::field;
+use crate::request::{ANSWER_BODY, Asks, BODY};
 
 /// Added to the asked duration before a generator that does not end is killed.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// It says with 4 that its run was invalid, as one is at full speed, or on a core that it shares. Wrong answers are 5.
 const CODES: [i32; 2] = [0, 4];
+
+/// Sums are drawn from so many: few enough that a server's cache holds them after the warm-up, as it would popular
+/// ones; many enough that no branch predictor learns them. What a cache costs where it doesn't help shows in the row
+/// of the server without one.
+pub(crate) const KEYS: u32 = 1_000;
 
 /// The generator, found, and with a place for its files.
 #[derive(Debug)]
@@ -34,11 +41,12 @@ pub(crate) struct Loadgen {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Load {
     pub(crate) engine: &'static str,
-    pub(crate) connections: u32,
-    pub(crate) seconds: u64,
+    pub(crate) shape: Shape,
+    pub(crate) window: Duration,
     /// In front, unmeasured.
-    pub(crate) warmup_seconds: u64,
+    pub(crate) warmup: Duration,
     pub(crate) pace: Pace,
+    pub(crate) asks: Asks,
 }
 
 /// When the next request is sent.
@@ -77,48 +85,67 @@ pub(crate) struct Percentiles {
     pub(crate) p999_us: f64,
 }
 
+/// Where it is, or what builds it.
+pub(crate) fn program() -> Result<PathBuf, Failure> {
+    field::built("corelane-loadgen", "cargo build --release -p loadgen")
+}
+
 impl Loadgen {
     pub(crate) fn find(core: usize, allowed: String) -> Result<Self, Failure> {
-        let program = field::built("corelane-loadgen", "cargo build --release -p loadgen")?;
-        Ok(Self { program, directory: TempDir::new()?, core, allowed })
+        Ok(Self { program: program()?, directory: TempDir::new()?, core, allowed })
     }
 
     /// Drives a server, and says how it went.
-    pub(crate) fn drive(&self, server: SocketAddr, load: Load) -> Result<Outcome, Failure> {
+    pub(crate) fn drive(&self, server: SocketAddr, load: &Load) -> Result<Outcome, Failure> {
         let generator = self.start(server, load)?;
         self.finish(generator, load)
     }
 
     /// Begins to drive a server.
-    pub(crate) fn start(&self, server: SocketAddr, load: Load) -> Result<Child, Failure> {
+    pub(crate) fn start(&self, server: SocketAddr, load: &Load) -> Result<Child, Failure> {
         let output = self.directory.path().join("output");
         Child::start(&self.program, &self.arguments(server, load), &self.allowed, &output)
     }
 
     /// Waits for its end, and reads what it recorded.
-    pub(crate) fn finish(&self, mut generator: Child, load: Load) -> Result<Outcome, Failure> {
-        let within = Duration::from_secs(load.seconds + load.warmup_seconds) + GRACE;
+    pub(crate) fn finish(&self, mut generator: Child, load: &Load) -> Result<Outcome, Failure> {
+        let within = load.window + load.warmup + GRACE;
         generator.finish_with(within, &CODES).map_err(|failure| failure.of("corelane-loadgen"))?;
         let text = fs::read_to_string(self.json())?;
         let run = serde_json::from_str(&text).map_err(|error| Failure::run(format!("its JSON: {error}")))?;
         read(&run).ok_or_else(|| Failure::run("corelane-loadgen's JSON is not as expected"))
     }
 
-    fn arguments(&self, server: SocketAddr, load: Load) -> Vec<String> {
+    fn arguments(&self, server: SocketAddr, load: &Load) -> Vec<String> {
         let mut arguments = vec!["--quiet".to_owned()];
-        let mut option = |name: &str, value: String| arguments.extend([name.to_owned(), value]);
-        option("--connections", load.connections.to_string());
-        option("--duration", format!("{}s", load.seconds));
-        option("--warmup", format!("{}s", load.warmup_seconds));
-        option("--cores", self.core.to_string());
-        option("--engine", load.engine.to_owned());
-        option("--json", self.json().display().to_string());
+        let mut option = |name: &str, value: &str| arguments.extend([name.to_owned(), value.to_owned()]);
+        option("--connections", &load.shape.connections.to_string());
+        option("--pipeline", &load.shape.depth.to_string());
+        option("--duration", &format!("{}ms", load.window.as_millis()));
+        option("--warmup", &format!("{}ms", load.warmup.as_millis()));
+        option("--cores", &self.core.to_string());
+        option("--engine", load.engine);
+        // CPU is looked at from here.
+        option("--pid", "off");
+        option("--json", &self.json().display().to_string());
         match load.pace {
             Pace::Closed => {}
-            Pace::Spinning { rate } => option("--rate", format!("{rate:.0}")),
+            Pace::Spinning { rate } => option("--rate", &format!("{rate:.0}")),
             Pace::Sleeping { rate } => {
-                option("--rate", format!("{rate:.0}"));
-                option("--spin", "0us".to_owned());
+                option("--rate", &format!("{rate:.0}"));
+                option("--spin", "0us");
+            }
+        }
+        match load.asks {
+            Asks::Sums => option("--keys", &KEYS.to_string()),
+            Asks::Fixed => {
+                option("--workload", "requests");
+                option("--method", "POST");
+                option("--header", "host: localhost");
+                option("--header", "content-type: application/json");
+                option("--body", BODY);
+                option("--expect-status", "200");
+                option("--expect-body", &String::from_utf8_lossy(ANSWER_BODY));
             }
         }
         arguments.push(format!("http://{server}/add"));
@@ -190,15 +217,27 @@ mod tests {
         let loadgen =
             Loadgen { program: "x".into(), directory: TempDir::new().unwrap(), core: 1, allowed: "1".into() };
         let server = "127.0.0.1:80".parse().unwrap();
-        let load = |pace| Load { engine: "uring", connections: 64, seconds: 3, warmup_seconds: 1, pace };
-        let line = |pace| loadgen.arguments(server, load(pace)).join(" ");
+        let load = |pace| Load {
+            engine: "uring",
+            shape: Shape { connections: 64, depth: 1 },
+            window: Duration::from_secs(3),
+            warmup: Duration::from_millis(500),
+            pace,
+            asks: Asks::Sums,
+        };
+        let line = |load: Load| loadgen.arguments(server, &load).join(" ");
+        assert!(line(load(Pace::Sleeping { rate: 99.6 })).contains("--rate 100 --spin 0us"));
+        assert!(!line(load(Pace::Spinning { rate: 99.6 })).contains("--spin"));
+        let closed = line(load(Pace::Closed));
         assert!(
-            line(Pace::Sleeping { rate: 99.6 }).ends_with("--rate 100 --spin 0us http://127.0.0.1:80/add")
+            !closed.contains("--rate") && closed.ends_with("--keys 1000 http://127.0.0.1:80/add"),
+            "{closed}"
         );
-        assert!(!line(Pace::Spinning { rate: 99.6 }).contains("--spin"));
-        assert!(!line(Pace::Closed).contains("--rate"));
         assert!(
-            line(Pace::Closed).starts_with("--quiet --connections 64 --duration 3s --warmup 1s --cores 1")
+            closed.contains("--connections 64 --pipeline 1 --duration 3000ms --warmup 500ms --cores 1"),
+            "{closed}"
         );
+        let fixed = line(Load { asks: Asks::Fixed, ..load(Pace::Closed) });
+        assert!(fixed.contains("--expect-status 200 --expect-body {\"result\":3} http://"), "{fixed}");
     }
 }

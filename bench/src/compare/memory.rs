@@ -1,4 +1,4 @@
-//! `bench memory`: what a server takes at start, per lane, and per idle connection.
+//! `bench compare memory`: what a server takes at start, per lane, and per idle connection.
 //!
 //! Idle in two ways: opened and silent, and after one answered request (what keep-alive leaves behind). Each
 //! number of connections gets a fresh server; what is paid once (touched buffers, grown tables) shows in the
@@ -14,13 +14,12 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::child::{self, pause};
 use crate::contender::{self, Contender, Kind, Run};
-use crate::cores::Cores;
 use crate::failure::Failure;
-use crate::field::Server;
-use crate::machine::Machine;
+use crate::field::{Server, Who};
 use crate::proc::{self, Memory};
-use crate::report::{self, Progress, Table};
+use crate::report::{Found, Progress, Table};
 use crate::request::{self, PATIENCE};
+use crate::{rounds, versions};
 
 /// Connections from one source address: far below the 28,000 ports that Linux has for them by default, so that
 /// those of an earlier server that linger in TIME_WAIT are never in the way.
@@ -32,33 +31,45 @@ const ACCEPTED_WITHIN: Duration = Duration::from_secs(10);
 /// Until a server that has gone quiet is done with what it does afterwards.
 const SETTLE: Duration = Duration::from_millis(300);
 
+/// Descriptors that a server may give up while connections are opened: a proxy closes connections to its backend that
+/// are idle.
+const OTHERS_MAX: usize = 8;
+
 /// Descriptors that this process needs besides the connections.
 const DESCRIPTORS_OF_OURS: u64 = 64;
 
 /// What the columns mean.
-pub(crate) const EXPLAINED: &str = "Userspace only (VmRSS, RssAnon); sockets in the kernel come on top, the same for everyone. B/connection: \
+pub(super) const EXPLAINED: &str = "Userspace only (VmRSS, RssAnon); sockets in the kernel come on top, the same for everyone. B/connection: \
          growth since that server's start, per connection. slope: the same between this number of connections and \
          the one before, which leaves out what is paid once.";
 
-/// Options of `bench memory`.
+/// Connections stay for as long as it takes to open them all, however busy the machine; peers have no such limits here.
+const PATIENT: [&str; 4] = ["--head-timeout", "1h", "--idle-timeout", "1h"];
+
+/// Numbers of idle connections, where none are asked for; a quick look takes the first.
+const CONNECTIONS: [usize; 2] = [1_000, 10_000];
+
+/// Options of `bench compare memory`.
 #[derive(Args, Debug)]
 #[group(id = "memory")]
-pub(crate) struct Options {
-    /// Numbers of idle connections, rising
-    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 10_000])]
+pub(super) struct Options {
+    /// Numbers of idle connections, rising [default: 1000,10000]
+    #[arg(long, value_delimiter = ',')]
     connections: Vec<usize>,
-    /// Only these contenders
-    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
-    only: Vec<String>,
     #[command(flatten)]
-    cores: Cores,
-    #[command(flatten)]
-    report: report::Options,
+    who: Who,
+}
+
+impl Options {
+    /// Does it measure less than it does by itself, or something else?
+    pub(super) fn is_partial(&self) -> bool {
+        self.who.is_partial() || !self.connections.is_empty()
+    }
 }
 
 /// What a server holds when its memory is looked at.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum State {
+pub(super) enum State {
     Start { lanes: usize },
     Silent { connections: usize },
     Answered { connections: usize },
@@ -84,48 +95,79 @@ impl State {
 
 /// One look at a server's memory.
 #[derive(Debug)]
-pub(crate) struct Row {
-    contender: &'static str,
+pub(super) struct Row {
+    contender: String,
     state: State,
     memory: Memory,
     /// The same server before the connections.
     at_start: Memory,
 }
 
-/// Measures, prints, writes.
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    options.cores.check()?;
-    child::stop_flag();
-    let most = options.connections.iter().copied().max().unwrap_or(0) as u64;
+/// Measures.
+pub(super) fn run(pace: &rounds::Options, options: &Options) -> Result<Found, Failure> {
+    let connections = match &options.connections[..] {
+        [] if pace.quick => CONNECTIONS[..1].to_vec(),
+        [] => CONNECTIONS.to_vec(),
+        asked => asked.to_vec(),
+    };
+    let most = connections.iter().copied().max().unwrap_or(0) as u64;
     raise_descriptor_limit(most)?;
-    let field = contender::select(Run::Memory, &options.only)?;
-    let machine = Machine::ask();
+    let field = contender::select(Run::Memory, &options.who.only)?;
 
-    let steps = field.present.len() * (1 + options.connections.len());
-    let mut progress = Progress::new(steps, Duration::from_secs(2));
+    let mut found = Found { notes: vec![EXPLAINED.to_owned()], ..Found::default() };
+    let mut progress = Progress::new(field.present.len() * (1 + connections.len()), Duration::from_secs(1));
     let mut rows = Vec::new();
-    for contender in &field.present {
-        progress.step(&format!("{}: start", contender.name));
-        let of = |failure: Failure| failure.of(contender.name);
-        rows.extend(starts(contender, options).map_err(of)?);
-        for &connections in &options.connections {
-            progress.step(&format!("{}: {connections} connections", contender.name));
-            let server = contender.start(&options.cores.server_core.to_string()).map_err(of)?;
-            rows.extend(idle(contender.name, &server, connections).map_err(of)?);
+    for &contender in &field.present {
+        let name = &contender.name;
+        let looks = visit(contender, &connections, pace, &mut progress).or_else(|failure| match failure {
+            // Once more, as in rounds.
+            Failure::Run(message) => {
+                progress.say(&format!("{name}, once more: {message}"));
+                visit(contender, &connections, pace, &mut progress)
+            }
+            other => Err(other),
+        });
+        match looks {
+            Ok(looks) => rows.extend(looks),
+            Err(Failure::Run(message)) => found.broken.0.push(format!("FAILED {name}: {message}")),
+            Err(other) => return Err(other),
         }
     }
     drop(progress);
 
-    let mut notes = vec![EXPLAINED.to_owned()];
-    notes.extend(field.skipped);
-    let results = rows.iter().map(|row| json(row, &rows)).collect::<Vec<_>>();
-    report::publish(&options.report, &machine, "memory", &[table(&rows)], &notes, &json!(results))
+    found.tables.push(table(&rows));
+    found.notes.extend(versions::note(field.present.iter().map(|contender| contender.version())));
+    found.notes.extend(field.skipped);
+    found.results = rows.iter().map(|row| json(row, &rows)).collect();
+    Ok(found)
+}
+
+/// One contender: at start, and with each number of connections.
+fn visit(
+    contender: &Contender,
+    connections: &[usize],
+    pace: &rounds::Options,
+    progress: &mut Progress,
+) -> Result<Vec<Row>, Failure> {
+    let name = &contender.name;
+    progress.step(&format!("{name}: start"));
+    let mut looks = starts(contender, pace)?;
+    for &connections in connections {
+        progress.step(&format!("{name}: {connections} connections"));
+        let more = match contender.kind {
+            Kind::Corelane { .. } => PATIENT.map(String::from).to_vec(),
+            _ => vec![],
+        };
+        let server = contender.start_with(&pace.cores.server_core.to_string(), &more)?;
+        looks.extend(idle(name, &server, connections)?);
+    }
+    Ok(looks)
 }
 
 /// At start: one lane, and two for those that have lanes, because the difference is what a lane costs.
-fn starts(contender: &'static Contender, options: &Options) -> Result<Vec<Row>, Failure> {
-    let one = options.cores.server_core.to_string();
-    let two = format!("{one},{}", options.cores.client_core);
+fn starts(contender: &Contender, pace: &rounds::Options) -> Result<Vec<Row>, Failure> {
+    let one = pace.cores.server_core.to_string();
+    let two = format!("{one},{}", pace.cores.client_core);
     let starts = match contender.kind {
         Kind::Corelane { .. } => vec![(1, one), (2, two)],
         _ => vec![(1, one)],
@@ -134,21 +176,21 @@ fn starts(contender: &'static Contender, options: &Options) -> Result<Vec<Row>, 
         let server = contender.start(&cores)?;
         pause(SETTLE)?;
         let memory = proc::memory(server.child.pid())?;
-        Ok(Row { contender: contender.name, state: State::Start { lanes }, memory, at_start: memory })
+        let contender = contender.name.clone();
+        Ok(Row { contender, state: State::Start { lanes }, memory, at_start: memory })
     };
     starts.into_iter().map(measure).collect()
 }
 
 /// A server with so many connections: silent, then after a request on each.
-pub(crate) fn idle(
-    contender: &'static str,
-    server: &Server,
-    connections: usize,
-) -> Result<[Row; 2], Failure> {
+pub(super) fn idle(contender: &str, server: &Server, connections: usize) -> Result<[Row; 2], Failure> {
     pause(SETTLE)?;
     let pid = server.child.pid();
     let at_start = proc::memory(pid)?;
-    let row = |state| Ok::<_, Failure>(Row { contender, state, memory: proc::memory(pid)?, at_start });
+    let row = |state| {
+        let memory = proc::memory(pid)?;
+        Ok::<_, Failure>(Row { contender: contender.to_owned(), state, memory, at_start })
+    };
 
     let mut streams = open(server, connections)?;
     pause(SETTLE)?;
@@ -173,7 +215,7 @@ fn open(server: &Server, connections: usize) -> Result<Vec<TcpStream>, Failure> 
     let deadline = Instant::now() + ACCEPTED_WITHIN;
     loop {
         let accepted = proc::descriptors(server.child.pid())?.saturating_sub(before);
-        if accepted >= connections {
+        if accepted + OTHERS_MAX >= connections {
             return Ok(streams);
         }
         if Instant::now() > deadline {
@@ -197,7 +239,7 @@ fn connect(number: usize, server: SocketAddr) -> Result<TcpStream, Failure> {
 }
 
 /// Raises the soft limit to the hard one, for so many connections; the servers inherit it.
-pub(crate) fn raise_descriptor_limit(connections: u64) -> Result<(), Failure> {
+pub(super) fn raise_descriptor_limit(connections: u64) -> Result<(), Failure> {
     let needed = connections + DESCRIPTORS_OF_OURS;
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
@@ -211,7 +253,7 @@ pub(crate) fn raise_descriptor_limit(connections: u64) -> Result<(), Failure> {
     }
 }
 
-pub(crate) fn table(all: &[Row]) -> Table {
+pub(super) fn table(all: &[Row]) -> Table {
     let mut table = Table::new(&[
         "contender",
         "state",
@@ -224,7 +266,7 @@ pub(crate) fn table(all: &[Row]) -> Table {
     let show = |bytes: Option<f64>| bytes.map_or("–".into(), |bytes| format!("{bytes:.0}"));
     for row in all {
         table.row(vec![
-            row.contender.into(),
+            row.contender.clone(),
             row.state.name(),
             row.state.connections().to_string(),
             (row.memory.rss_bytes / 1024).to_string(),
@@ -255,7 +297,7 @@ fn slope(row: &Row, all: &[Row]) -> Option<f64> {
     Some((grown(row) - grown(smaller)) / more as f64)
 }
 
-pub(crate) fn json(row: &Row, all: &[Row]) -> Value {
+pub(super) fn json(row: &Row, all: &[Row]) -> Value {
     json!({
         "contender": row.contender,
         "state": row.state.name(),

@@ -3,16 +3,17 @@
 //! In: the core and the backend's address. Out: a running proxy, set to what the others are set to: one lane, keep-alive
 //! on both sides, X-Forwarded-For, no access log.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::sync::LazyLock;
 
 use net::address::Address;
+use net::engine::Engine;
 
 use crate::failure::Failure;
 use crate::field::{self, Candidate, Field, Server};
-use crate::nginx;
+use crate::results::{Row, Sort};
+use crate::{haproxy, nginx, versions};
 
 /// What sort of program it is, with what sets it apart from others of its sort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,31 +22,29 @@ pub(super) enum Kind {
     Ours { engine: &'static str },
     Nginx,
     Haproxy,
+    Pingora,
 }
 
 /// One row of the table.
 #[derive(Debug)]
 pub(super) struct Proxy {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     pub(super) kind: Kind,
 }
 
 /// The row that costs no more than the kernel does.
-pub(super) const FLOOR: &str = "floor-uring";
+pub(crate) const FLOOR: &str = "floor-uring";
 
-/// Everyone, in the order of the result.
-pub(super) const PROXIES: &[Proxy] = &[
-    Proxy { name: FLOOR, kind: Kind::Floor { which: "ring" } },
-    Proxy { name: "floor-epoll", kind: Kind::Floor { which: "epoll" } },
-    Proxy { name: "ours-uring", kind: Kind::Ours { engine: "uring" } },
-    Proxy { name: "ours-epoll", kind: Kind::Ours { engine: "epoll" } },
-    Proxy { name: "nginx", kind: Kind::Nginx },
-    Proxy { name: "haproxy", kind: Kind::Haproxy },
-];
-
-/// Enough for the idle connections of a run, and few enough for HAProxy to have two descriptors for each where 20,000
-/// are allowed.
-const HAPROXY_CONNECTIONS: u32 = 8192;
+/// Everyone, in the order of the result; ours once for each engine that is compiled in.
+pub(super) static PROXIES: LazyLock<Vec<Proxy>> = LazyLock::new(|| {
+    let row = |name: &str, kind| Proxy { name: name.to_owned(), kind };
+    let mut all =
+        vec![row(FLOOR, Kind::Floor { which: "ring" }), row("floor-epoll", Kind::Floor { which: "epoll" })];
+    let engines = Engine::ALL.iter().map(|engine| engine.name());
+    all.extend(engines.map(|engine| row(&format!("ours-{engine}"), Kind::Ours { engine })));
+    all.extend([row("nginx", Kind::Nginx), row("haproxy", Kind::Haproxy), row("pingora", Kind::Pingora)]);
+    all
+});
 
 /// Those that were asked for and can be run here.
 pub(super) fn select(only: &[String]) -> Result<Field<Proxy>, Failure> {
@@ -53,8 +52,8 @@ pub(super) fn select(only: &[String]) -> Result<Field<Proxy>, Failure> {
 }
 
 impl Candidate for Proxy {
-    fn name(&self) -> &'static str {
-        self.name
+    fn name(&self) -> &str {
+        &self.name
     }
 
     fn program(&self) -> Result<PathBuf, Failure> {
@@ -63,35 +62,52 @@ impl Candidate for Proxy {
             Kind::Ours { .. } => field::built("corelane-balancer", "cargo build --release -p balancer"),
             Kind::Nginx => field::installed("nginx", "nginx-light"),
             Kind::Haproxy => field::installed("haproxy", "haproxy"),
+            // Not among those that are built by default, because it needs cmake.
+            Kind::Pingora => field::built(
+                "peer-pingora",
+                "apt-get install cmake && cargo build --release --manifest-path bench/peers/Cargo.toml -p peer-pingora",
+            ),
         }
     }
 }
 
 impl Proxy {
-    /// One that others are measured against, which nobody would use.
-    pub(super) fn is_floor(&self) -> bool {
-        matches!(self.kind, Kind::Floor { .. })
-    }
-
-    pub(super) fn is_ours(&self) -> bool {
-        matches!(self.kind, Kind::Ours { .. })
-    }
-
-    /// One that others use today.
-    pub(super) fn is_peer(&self) -> bool {
-        matches!(self.kind, Kind::Nginx | Kind::Haproxy)
-    }
-
-    /// The line in which a peer says which one it is.
-    pub(super) fn version(&self) -> Option<String> {
-        if !self.is_peer() {
-            return None;
+    pub(super) fn sort(&self) -> Sort {
+        match self.kind {
+            Kind::Floor { .. } => Sort::Floor,
+            Kind::Ours { .. } => Sort::Ours,
+            Kind::Nginx | Kind::Haproxy | Kind::Pingora => Sort::Peer,
         }
-        let output = Command::new(self.program().ok()?).arg("-v").output().ok()?;
-        // nginx says it on stderr.
-        let text = [output.stdout, output.stderr].concat();
-        let text = String::from_utf8_lossy(&text);
-        text.lines().map(str::trim).find(|line| !line.is_empty()).map(String::from)
+    }
+
+    /// The floor and what people use; of the others, CPU over TCP says enough for the time it takes.
+    pub(super) fn is_in_everything(&self) -> bool {
+        match self.kind {
+            Kind::Floor { which } => which == "ring",
+            Kind::Ours { engine } => matches!(engine, "uring" | "epoll"),
+            Kind::Nginx | Kind::Haproxy | Kind::Pingora => true,
+        }
+    }
+
+    /// A row of results, still empty.
+    pub(super) fn row(&self, case: impl Into<String>) -> Row {
+        Row {
+            contender: self.name.clone(),
+            sort: self.sort(),
+            case: case.into(),
+            floor: Some(FLOOR.to_owned()),
+            command: String::new(),
+            rounds: [].into(),
+        }
+    }
+
+    /// Which one it is; `None` for what this repository has built.
+    pub(super) fn version(&self) -> Option<String> {
+        match self.kind {
+            Kind::Floor { .. } | Kind::Ours { .. } => None,
+            Kind::Nginx | Kind::Haproxy => versions::of_program(&self.program().ok()?),
+            Kind::Pingora => versions::of_crate(&self.name),
+        }
     }
 
     /// Starts it, alone on its core, in front of the backend.
@@ -123,10 +139,9 @@ impl Proxy {
                 return nginx::arguments(listen, directory, &task);
             }
             Kind::Haproxy => {
-                let file = directory.join("haproxy.cfg");
-                fs::write(&file, haproxy_configuration(listen, backend))?;
-                return Ok(["-db", "-f", &file.display().to_string()].map(String::from).to_vec());
+                return haproxy::arguments(listen, directory, &haproxy::Task::Forward { to: backend });
             }
+            Kind::Pingora => vec![address.as_str(), &to],
         };
         Ok(line.into_iter().map(String::from).collect())
     }
@@ -148,36 +163,10 @@ const NGINX_LOCATION: &str = "proxy_pass http://backend;
             proxy_set_header Connection \"\";
             proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;";
 
-fn haproxy_configuration(listen: SocketAddr, backend: &Address) -> String {
-    let server = match backend {
-        Address::Tcp(address) => address.to_string(),
-        Address::Unix(path) => format!("unix@{}", path.display()),
-    };
-    format!(
-        "global
-    nbthread 1
-    maxconn {HAPROXY_CONNECTIONS}
-defaults
-    mode http
-    no log
-    option http-keep-alive
-    option forwardfor
-    http-reuse always
-    timeout connect 5s
-    timeout client 1h
-    timeout server 1h
-    timeout http-keep-alive 1h
-frontend front
-    bind {listen} backlog 4096
-    default_backend back
-backend back
-    server s {server}
-"
-    )
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::child::TempDir;
 
@@ -206,6 +195,7 @@ mod tests {
             ("ours-uring", "--server unix:/s"),
             ("nginx", "server unix:/s;"),
             ("haproxy", "server s unix@/s\n"),
+            ("pingora", "127.0.0.1:80 unix:/s"),
         ] {
             assert!(line(name, "unix:/s").contains(words), "{name}");
         }
@@ -228,11 +218,10 @@ mod tests {
     }
 
     #[test]
-    fn names_are_unique_and_everyone_is_of_one_sort() {
+    fn names_are_unique_and_the_floor_is_one() {
         for (at, proxy) in PROXIES.iter().enumerate() {
             assert!(PROXIES[..at].iter().all(|other| other.name != proxy.name));
-            let sorts = [proxy.is_floor(), proxy.is_ours(), proxy.is_peer()];
-            assert_eq!(sorts.into_iter().filter(|&is| is).count(), 1, "{}", proxy.name);
         }
+        assert!(PROXIES.iter().any(|proxy| proxy.name == FLOOR && proxy.sort() == Sort::Floor));
     }
 }

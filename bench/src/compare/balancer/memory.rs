@@ -5,13 +5,12 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
+use super::Bench;
 use super::backend::Transport;
-use super::{Bench, Found};
+use crate::compare::memory;
 use crate::failure::Failure;
-use crate::memory;
-use crate::report::Progress;
+use crate::report::{Found, Progress};
+use crate::results::Sort;
 
 /// What some thousands of connections take to open and to ask once.
 const GUESS: Duration = Duration::from_secs(2);
@@ -20,15 +19,17 @@ const GUESS: Duration = Duration::from_secs(2);
 pub(super) fn run(bench: &Bench<'_>, found: &mut Found) -> Result<(), Failure> {
     let most = bench.options.idle.iter().copied().max().unwrap_or(0) as u64;
     memory::raise_descriptor_limit(most)?;
+    let idle = &bench.options.idle;
+    let idle = if bench.pace.quick { &idle[..idle.len().min(1)] } else { idle };
     let mut rows = Vec::new();
-    let measured = bench.field.present.iter().filter(|proxy| !proxy.is_floor());
-    let mut progress = Progress::new(measured.clone().count() * bench.options.idle.len(), GUESS);
+    let measured = bench.field.present.iter().filter(|proxy| proxy.sort() != Sort::Floor);
+    let mut progress = Progress::new(measured.clone().count() * idle.len(), GUESS);
     for proxy in measured {
-        for &connections in &bench.options.idle {
+        for &connections in idle {
             progress.step(&format!("{}: {connections} idle connections", proxy.name));
             let looks = bench
                 .start(proxy, Transport::Tcp)
-                .and_then(|(_backend, server)| memory::idle(proxy.name, &server, connections));
+                .and_then(|(_backend, server)| memory::idle(&proxy.name, &server, connections));
             match looks {
                 Ok(looks) => rows.extend(looks),
                 Err(Failure::Run(message)) => {
@@ -39,8 +40,8 @@ pub(super) fn run(bench: &Bench<'_>, found: &mut Found) -> Result<(), Failure> {
         }
     }
     drop(progress);
-    found.json.insert("memory".into(), rows.iter().map(|row| memory::json(row, &rows)).collect::<Value>());
     found.tables.push(memory::table(&rows).titled("Memory of idle proxied connections"));
     found.notes.push(memory::EXPLAINED.to_owned());
+    found.results = rows.iter().map(|row| memory::json(row, &rows)).collect();
     Ok(())
 }
