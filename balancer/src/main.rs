@@ -35,6 +35,8 @@ fn run(Serve { config, process, source }: Serve) -> Result<(), Failure> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
+        // It would say on stderr that stderr is closed, and panic.
+        .log_internal_errors(false)
         .init();
     let running = serve::start(config, &process, source)?;
     running.obey_signals()?;

@@ -26,6 +26,8 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .with_ansi(to_terminal)
         .with_target(false)
+        // It would say on stderr that stderr is closed, and panic.
+        .log_internal_errors(false)
         .init();
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,9 +3,12 @@
 #[macro_use]
 mod support;
 
-use support::client::{add, sum};
-use support::one_core;
+use net::address::Address;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+use support::client::{Client, add, sum};
 use support::server::{Scratch, Server, command, run_to_the_end};
+use support::{eventually, one_core};
 
 each_engine! {
     an_address_that_is_taken_is_one_line_and_exit_2
@@ -106,6 +109,32 @@ fn help_fits_a_screen_and_names_every_unit() {
         ended.stdout
     );
     assert!(ended.stdout.lines().count() <= 60, "{}", ended.stdout);
+}
+
+/// As behind `| head`: what it would log is lost, and nothing else.
+#[test]
+fn a_server_whose_readers_are_gone_serves_and_drains() {
+    let mut server = command();
+    server.args(["--listen", "127.0.0.1:0", "--admin", "off", "--cores", &one_core()]);
+    let mut server = server.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut block = BufReader::new(server.stdout.take().expect("stdout is a pipe"));
+    let mut line = String::new();
+    while !line.contains("  listening ") {
+        line.clear();
+        assert_ne!(block.read_line(&mut line).expect("it says where it listens"), 0);
+    }
+    let address: Address = line.split_whitespace().last().expect("an address").parse().expect("an address");
+    drop((block, server.stderr.take()));
+    let client = Client::connect(&address);
+    assert_eq!(client.expect("it accepts").ask(add(1, 2)).text(), sum(1, 2));
+    let term = Command::new("sh").args(["-c", "kill -s TERM \"$0\"", &server.id().to_string()]).status();
+    assert!(term.expect("sh").success());
+    let mut ended = None;
+    eventually("it ends", || {
+        ended = server.try_wait().expect("a child can be waited for");
+        ended.is_some()
+    });
+    assert_eq!(ended.and_then(|status| status.code()), Some(0));
 }
 
 #[test]
