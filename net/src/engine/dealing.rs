@@ -177,7 +177,8 @@ mod tests {
     struct Last {
         other: Seat,
         opened: usize,
-        turns: usize,
+        /// Since it was asked to.
+        turns: Option<usize>,
     }
 
     impl Program for Last {
@@ -192,16 +193,18 @@ mod tests {
         fn on_end(&mut self, _: Token, _: End, _: &mut Io) {}
 
         fn on_mail(&mut self, (): (), io: &mut Io) {
+            self.turns = Some(0);
             io.accepting(Accepting::Off);
         }
 
         fn next_deadline(&self) -> Option<Time> {
-            (self.turns > 0).then_some(Time(0))
+            self.turns.map(|_| Time(0))
         }
 
         fn on_turn(&mut self, io: &mut Io) {
-            self.turns += 1;
-            match self.turns {
+            let Some(turns) = &mut self.turns else { return };
+            *turns += 1;
+            match *turns {
                 1 => assert!(self.other.deal(9, 0, connection()).is_none()),
                 2 => assert!(self.other.deal(9, 0, connection()).is_some(), "it has left"),
                 _ => io.stop(),
@@ -219,7 +222,7 @@ mod tests {
             let (mailer, mailbox) = mailbox(1).unwrap();
             let (other, _other) = crate::mailbox::mailbox(1).unwrap();
             let mut seats = seats(&[mailer.clone(), other]);
-            let last = Last { other: seats.remove(1), opened: 0, turns: 0 };
+            let last = Last { other: seats.remove(1), opened: 0, turns: None };
             let settings = Settings { seat: seats.pop(), ..Settings::default() };
             mailer.send(()).unwrap();
             let stats = Arc::default();
