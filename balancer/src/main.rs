@@ -6,6 +6,7 @@ use balancer::admin::client;
 use balancer::command_line::{self, Run, Serve};
 use balancer::serve::{self, Failure};
 use net::command_line::one_line;
+use net::notify::logs_to_journal;
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -30,14 +31,18 @@ fn main() -> ExitCode {
 }
 
 fn run(Serve { config, process, source }: Serve) -> Result<(), Failure> {
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_max_level(process.log)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         // It would say on stderr that stderr is closed, and panic.
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    if logs_to_journal() {
+        log.without_time().init()
+    } else {
+        log.init()
+    }
     let running = serve::start(config, &process, source)?;
     running.obey_signals()?;
     // A closed stdout is no reason to end.

@@ -37,7 +37,7 @@ fn run(command: Command, line: String) -> Result<Exit, Failure> {
     let act = move |signal| match signal {
         // The second Ctrl-C is meant.
         Signal::Stop if asked.swap(true, Relaxed) => std::process::exit(130),
-        Signal::Stop | Signal::Reload => {}
+        Signal::Stop | Signal::Reload | Signal::HandOver => {}
     };
     on_signal(act).map_err(|e| Failure::CannotRun(format!("catch signals: {e}")))?;
     commands::act(command, line, &stop)

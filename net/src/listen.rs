@@ -2,7 +2,8 @@
 //!
 //! In: an address and the number of lanes. Out: listeners that share the address (SO_REUSEPORT for TCP, one
 //! socket for a Unix path), configured so that accepted connections need no further call. And what engines
-//! want of a socket besides moving bytes: its peer's address, a reset. Never: waits for a peer.
+//! want of a socket besides moving bytes: its peer's address, a reset. Never: waits for a peer, or ends a socket
+//! that somebody else goes on with.
 
 use crate::address::Address;
 use rustix::io::Errno;
@@ -10,8 +11,10 @@ use rustix::net::SocketFlags;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`. A steered listener
@@ -34,22 +37,49 @@ pub enum Accept {
     Deal,
 }
 
-/// A listening socket of one lane.
+/// A listening socket of one lane. Several lanes may have the same one.
+#[derive(Clone)]
 pub struct Listener {
-    socket: Socket,
+    socket: Arc<Socket>,
     address: Address,
+    /// Somebody else goes on with it when we are done: the service manager, or the process that follows us.
+    is_lent: Arc<AtomicBool>,
 }
 
 impl Listener {
+    fn new(socket: Socket, address: Address, is_lent: bool) -> Listener {
+        Listener { socket: Arc::new(socket), address, is_lent: Arc::new(AtomicBool::new(is_lent)) }
+    }
+
+    /// One on a socket that this process was started with.
+    pub(crate) fn inherited(socket: Socket, address: Address, is_lent: bool) -> io::Result<Listener> {
+        if let Address::Tcp(_) = address {
+            // Accepted sockets inherit it (Linux), which saves a call for each.
+            socket.set_tcp_nodelay(true)?;
+        }
+        // Of one that listens already, this sets the backlog.
+        socket.listen(BACKLOG)?;
+        Ok(Listener::new(socket, address, is_lent))
+    }
+
     /// Where it listens, with the port that the kernel chose.
     pub fn address(&self) -> &Address {
         &self.address
     }
 
+    /// A grip on it, for as long as a lane has it.
+    pub fn handle(&self) -> Handle {
+        Handle {
+            socket: Arc::downgrade(&self.socket),
+            address: self.address.clone(),
+            is_lent: self.is_lent.clone(),
+        }
+    }
+
     /// The connections that have been waiting, without waiting for more: at most as many as a backlog holds, so that
-    /// peers who keep connecting can't hold a lane that wants to end.
+    /// peers who keep connecting can't hold a lane that wants to end. None of a lent socket: there they are not lost.
     pub(crate) fn accept_backlog(&self) -> impl Iterator<Item = OwnedFd> {
-        let ready = self.socket.set_nonblocking(true).is_ok();
+        let ready = !self.is_lent() && self.socket.set_nonblocking(true).is_ok();
         let tries = if ready { 0..BACKLOG } else { 0..0 };
         let accepted = tries.map(|_| self.accept()).take_while(|result| match result {
             // One peer's trouble; the next may be fine.
@@ -60,18 +90,22 @@ impl Listener {
     }
 
     /// Refuses whoever connects from now on, although something may still hold the socket: else they would be
-    /// accepted by nobody, and reset. A Unix socket is shared by all lanes, and stays as it is.
+    /// accepted by nobody, and reset. A Unix socket is shared by all lanes, and stays as it is; so does a lent one.
     #[cfg(feature = "uring")]
     pub(crate) fn refuse(&self) {
-        if let Address::Tcp(_) = self.address {
+        if let (Address::Tcp(_), false) = (&self.address, self.is_lent()) {
             // Closing it is next, so that a failure changes nothing.
             let _ = self.socket.shutdown(std::net::Shutdown::Read);
         }
     }
 
+    fn is_lent(&self) -> bool {
+        self.is_lent.load(Ordering::Acquire)
+    }
+
     /// Accepts one connection, not blocking on its own reads and writes.
     pub(crate) fn accept(&self) -> rustix::io::Result<OwnedFd> {
-        rustix::net::accept_with(&self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
+        rustix::net::accept_with(&*self.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)
     }
 
     /// For engines that poll the listener.
@@ -85,6 +119,67 @@ impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
+}
+
+/// A grip on a listener that a lane has. It keeps nothing open.
+#[derive(Clone)]
+pub struct Handle {
+    socket: Weak<Socket>,
+    address: Address,
+    is_lent: Arc<AtomicBool>,
+}
+
+impl Handle {
+    /// Where it listens.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Whether somebody else goes on with it when we are done.
+    pub fn is_lent(&self) -> bool {
+        self.is_lent.load(Ordering::Acquire)
+    }
+
+    /// Says whether somebody else goes on with it when we are done.
+    pub(crate) fn lend(&self, is_lent: bool) {
+        self.is_lent.store(is_lent, Ordering::Release);
+    }
+
+    /// Is it the same socket?
+    pub(crate) fn is(&self, other: &Handle) -> bool {
+        self.socket.ptr_eq(&other.socket)
+    }
+
+    /// Another descriptor of it, which processes that we start inherit. `None`: no lane has it any more.
+    pub(crate) fn inheritable(&self) -> Option<io::Result<OwnedFd>> {
+        // Not closed on exec, as opposed to what `try_clone` makes.
+        Some(rustix::io::dup(&*self.socket.upgrade()?).map_err(io::Error::from))
+    }
+
+    /// Removes the socket file of a Unix address, when its server ends and nobody goes on with it.
+    pub fn remove_socket_file(&self) {
+        if !self.is_lent() {
+            remove_socket_file(&self.address);
+        }
+    }
+}
+
+/// Takes over the descriptors with these numbers, which whoever started this process opened for it. Only once in the life of a
+/// process, and before it opens anything itself.
+pub(crate) fn adopt(numbers: &[RawFd]) -> io::Result<Vec<Socket>> {
+    static IS_DONE: AtomicBool = AtomicBool::new(false);
+    if numbers.is_empty() || IS_DONE.swap(true, Ordering::AcqRel) {
+        return Ok(Vec::new());
+    }
+    let adopt = |&number: &RawFd| {
+        // SAFETY: whoever started the process says that the descriptor is for it, nothing in it knows the number otherwise, and
+        // this happens once. A number that isn't open fails in the next call, and is never closed by us.
+        let socket = std::mem::ManuallyDrop::new(unsafe { Socket::from_raw_fd(number) });
+        let flags = rustix::io::fcntl_getfd(&*socket)?;
+        rustix::io::fcntl_setfd(&*socket, flags | rustix::io::FdFlags::CLOEXEC)?;
+        Ok(std::mem::ManuallyDrop::into_inner(socket))
+    };
+    numbers.iter().map(adopt).collect()
 }
 
 /// Listens on `address` once for each of `lanes`.
@@ -112,7 +207,7 @@ fn listen_tcp(address: SocketAddr, lanes: usize) -> io::Result<Vec<Listener>> {
         if let Some(bound) = socket.local_addr()?.as_socket() {
             address = bound;
         }
-        listeners.push(Listener { socket, address: Address::Tcp(address) });
+        listeners.push(Listener::new(socket, Address::Tcp(address), false));
     }
     Ok(listeners)
 }
@@ -156,8 +251,8 @@ fn listen_unix(path: &Path, lanes: usize) -> io::Result<Vec<Listener>> {
         socket.bind(&address)?;
     }
     socket.listen(BACKLOG)?;
-    let listener = |socket| Listener { socket, address: Address::Unix(PathBuf::from(path)) };
-    (0..lanes).map(|_| socket.try_clone().map(listener)).collect()
+    let listener = Listener::new(socket, Address::Unix(PathBuf::from(path)), false);
+    Ok(vec![listener; lanes])
 }
 
 /// A socket file that nobody listens on was left behind by a process that is gone.

@@ -66,6 +66,13 @@ impl<M> Mailer<M> {
         self.0.bell.clone()
     }
 
+    /// Ends the lane's wait, to see that it turns. Whether there is still a lane.
+    #[cfg(feature = "os")]
+    pub(crate) fn nudge(&self) -> bool {
+        self.0.bell.ring();
+        self.0.lock().open
+    }
+
     fn put(&self, mut queue: MutexGuard<'_, Queue<M>>, mail: M) -> Result<(), Refused<M>> {
         if !queue.open {
             return Err(Refused::Closed(mail));

@@ -5,11 +5,12 @@
 
 use crate::address::Address;
 use crate::engine::{self, Probe, Seat};
-use crate::listen::{self, Accept, Listener};
+use crate::inherited::Inherited;
+use crate::listen::{self, Accept, Handle, Listener};
 use crate::mailbox::{MAILS_MAX, Mailbox, Mailer, mailbox};
 use crate::percore::{self, Cores, Ended};
-use crate::signals::{Signal, on_signal};
 use std::fmt;
+use std::io;
 use std::sync::mpsc;
 use std::thread;
 
@@ -75,7 +76,7 @@ pub struct Doors {
     pub listeners: Vec<Vec<Listener>>,
 }
 
-/// Listens on each address, once for each of `cores`.
+/// Listens on each address, once for each of `cores`; where a socket was inherited for it, on that.
 ///
 /// # Errors
 /// What stands in the way.
@@ -83,18 +84,45 @@ pub fn doors<'a>(
     addresses: impl IntoIterator<Item = &'a Address>,
     cores: &[usize],
     accept: Accept,
+    inherited: &mut Inherited,
 ) -> Result<Doors, Failure> {
     let listeners = cores.iter().map(|_| Vec::new()).collect();
     let mut doors = Doors { addresses: Vec::new(), listeners };
     for address in addresses {
-        let bound = listen::listen(address, cores.len()).map_err(Failure::cannot_start)?;
+        let bound = one_door(address, cores.len(), inherited).map_err(Failure::cannot_start)?;
         if let (Accept::Cpu, Address::Tcp(_)) = (accept, address) {
+            if handles(&bound).len() < cores.len() {
+                return Err(Failure::CannotStart(format!(
+                    "--accept cpu needs a socket for each lane: have {} of them passed for {address} (ReusePort=yes)",
+                    cores.len()
+                )));
+            }
             listen::steer(&bound, cores).map_err(Failure::to("--accept cpu: the kernel refuses to steer"))?;
         }
         doors.addresses.extend(bound.first().map(|listener| listener.address().clone()));
         doors.listeners.iter_mut().zip(bound).for_each(|(lane, listener)| lane.push(listener));
     }
     Ok(doors)
+}
+
+/// A listener on one address for each of `lanes`.
+///
+/// # Errors
+/// What stands in the way.
+pub fn one_door(address: &Address, lanes: usize, inherited: &mut Inherited) -> io::Result<Vec<Listener>> {
+    let listeners = inherited.listeners(address, lanes)?;
+    if listeners.is_empty() { listen::listen(address, lanes) } else { Ok(listeners) }
+}
+
+/// A grip on each socket once, whichever lanes have it.
+pub fn handles<'a>(listeners: impl IntoIterator<Item = &'a Listener>) -> Vec<Handle> {
+    let mut handles: Vec<Handle> = Vec::new();
+    for handle in listeners.into_iter().map(Listener::handle) {
+        if !handles.iter().any(|other| other.is(&handle)) {
+            handles.push(handle);
+        }
+    }
+    handles
 }
 
 /// What each lane's thread has for itself.
@@ -225,33 +253,6 @@ impl Threads {
         }
         Ok(())
     }
-}
-
-/// Calls `drain` at the first SIGTERM or SIGINT, ends the process at the second, and calls `reload` at SIGHUP. `addresses`: whose socket
-/// files to remove then.
-///
-/// # Errors
-/// Signals can't be caught.
-pub fn obey_signals(
-    addresses: Vec<Address>,
-    mut drain: impl FnMut() + Send + 'static,
-    mut reload: impl FnMut() + Send + 'static,
-) -> Result<(), Failure> {
-    let mut is_asked = false;
-    let act = move |signal| match signal {
-        Signal::Reload => reload(),
-        Signal::Stop if is_asked => {
-            tracing::warn!("second signal: ending at once");
-            addresses.iter().for_each(listen::remove_socket_file);
-            std::process::exit(0);
-        }
-        Signal::Stop => {
-            is_asked = true;
-            tracing::info!("draining; a second signal ends at once");
-            drain();
-        }
-    };
-    on_signal(act).map_err(Failure::to("catch signals"))
 }
 
 /// What is printed at the start: the lines that all services have.

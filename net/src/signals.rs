@@ -1,6 +1,6 @@
-//! SIGTERM, SIGINT and SIGHUP, brought to a thread of their own.
+//! SIGTERM, SIGINT, SIGHUP and SIGUSR2, brought to a thread of their own.
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 use signal_hook::iterator::Signals;
 use std::io;
 
@@ -11,14 +11,20 @@ pub enum Signal {
     Stop,
     /// SIGHUP: read the configuration again.
     Reload,
+    /// SIGUSR2: start the program anew, and leave the listeners to it.
+    HandOver,
 }
 
 /// Calls `act` for each signal, in a thread that lives as long as the process.
 pub fn on_signal(mut act: impl FnMut(Signal) + Send + 'static) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR2])?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         for signal in signals.forever() {
-            act(if signal == SIGHUP { Signal::Reload } else { Signal::Stop });
+            act(match signal {
+                SIGHUP => Signal::Reload,
+                SIGUSR2 => Signal::HandOver,
+                _ => Signal::Stop,
+            });
         }
     })?;
     Ok(())

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use net::notify::logs_to_journal;
 use server::options::{self, Options};
 use server::serve::{self, Failure};
 use std::io::{IsTerminal, Write};
@@ -21,14 +22,18 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let to_terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_max_level(options.log)
         .with_writer(std::io::stderr)
         .with_ansi(to_terminal)
         .with_target(false)
         // It would say on stderr that stderr is closed, and panic.
-        .log_internal_errors(false)
-        .init();
+        .log_internal_errors(false);
+    if logs_to_journal() {
+        log.without_time().init()
+    } else {
+        log.init()
+    }
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

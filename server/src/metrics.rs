@@ -103,6 +103,11 @@ impl LaneStats {
         }
     }
 
+    /// Answers since the start.
+    pub fn answers(&self) -> u64 {
+        self.answers.iter().flatten().map(Cell::get).sum()
+    }
+
     /// Counts an answer; `route` is an index into the lane's table.
     pub fn answered(&self, route: Option<usize>, status: Status) {
         let row = &self.answers[route.unwrap_or(self.answers.len() - 1)];

@@ -12,10 +12,14 @@ use crate::routes::{ADMIN_ROUTES, ROUTES, Route};
 use bytesize::ByteSize;
 use net::address::Address;
 use net::engine::{self, Engine, Probe};
-use net::listen;
-use net::mailbox::Mailer;
+use net::handover::{self, Predecessor};
+use net::inherited::Inherited;
+use net::listen::{Handle, Listener};
+use net::mailbox::{Mailbox, Mailer};
+use net::orders::{self, Orders};
 pub use net::service::Failure;
-use net::service::{self, Banner, LaneParts, Threads};
+use net::service::{self, Banner, LaneParts, Part, Threads};
+use net::supervise::{self, Announcer, Numbers, Pulse};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +36,10 @@ pub struct Running {
     lanes: Lanes,
     threads: Threads,
     memory: Memory,
+    /// Of every socket that it listens on.
+    handles: Vec<Handle>,
+    announcer: Announcer,
+    predecessor: Option<Predecessor>,
 }
 
 /// What a lane takes before the first request, and what it may grow to.
@@ -44,6 +52,7 @@ struct Memory {
 #[derive(Clone)]
 pub struct Lanes {
     mailers: Vec<Mailer<Mail>>,
+    admin: Option<Mailer<Mail>>,
     shared: Arc<Shared>,
 }
 
@@ -71,6 +80,39 @@ impl Lanes {
             self.drain();
         }
     }
+
+    /// What every lane must do to be called alive.
+    fn pulses(&self) -> Vec<Pulse> {
+        let pulse = |(number, mailer): (usize, &Mailer<Mail>)| {
+            let stats = self.shared.lanes[number].clone();
+            Pulse::of(Part::Lane(number), mailer, move || stats.engine.turns.get())
+        };
+        self.mailers.iter().enumerate().map(pulse).collect()
+    }
+}
+
+/// What signals ask for.
+struct Asked {
+    lanes: Lanes,
+    drain_delay: Duration,
+}
+
+impl Orders for Asked {
+    fn drain(&self) {
+        self.lanes.drain_after(self.drain_delay);
+    }
+
+    fn reload(&self) -> Result<String, String> {
+        tracing::info!("SIGHUP: nothing to reload; hand over (SIGUSR2) or restart to change options");
+        Ok("there is nothing to reload".to_owned())
+    }
+
+    fn step_back(&self) {
+        // Whoever connects reaches the new process: nobody has to be warned first.
+        self.lanes.drain();
+        // Operators are to reach the new process too. One that is gone has ended already.
+        self.lanes.admin.iter().for_each(|admin| drop(admin.send_waiting(Mail::Drain)));
+    }
 }
 
 /// Starts everything that `options` ask for.
@@ -86,17 +128,30 @@ pub fn start(options: &Options) -> Result<Running, Failure> {
 /// # Errors
 /// What stands in the way, for the operator.
 pub fn start_with(options: &Options, routes: &'static [Route]) -> Result<Running, Failure> {
+    handover::launch()?;
+    // Before anything else is opened.
+    let mut inherited = Inherited::take().map_err(Failure::cannot_start)?;
+    let predecessor = Predecessor::find().map_err(Failure::to("take over"))?;
     let cores = options.cores.resolve().map_err(Failure::to("--cores"))?;
     let probe = options.engine.resolve().map_err(Failure::cannot_start)?;
     service::warn_of_descriptors(options.connections_max, cores.len(), "lower --connections-max");
     tracing::info!(engine = probe.engine.name(), why = probe.why, "engine chosen");
-    let doors = service::doors(&options.listen, &cores, options.accept)?;
+    let doors = service::doors(&options.listen, &cores, options.accept, &mut inherited)?;
+    let admin_door = match &options.admin {
+        Admin::At(address) => {
+            service::one_door(address, 1, &mut inherited).map_err(Failure::to("--admin"))?
+        }
+        Admin::Off => Vec::new(),
+    };
+    inherited.must_be_used_up().map_err(Failure::cannot_start)?;
+    let handles = service::handles(doors.listeners.iter().flatten().chain(&admin_door));
     let shared = Shared::new(cores.len(), routes, probe.engine.name());
     let pool = Pool::start(usize::from(options.workers), options.worker_queue as usize)
         .map_err(Failure::to("start the background workers"))?;
     let mailboxes = cores.iter().map(|_| service::one_mailbox()).collect::<Result<Vec<_>, _>>()?;
     let (mailers, boxes): (Vec<_>, Vec<_>) = mailboxes.into_iter().unzip();
-    let admin = start_admin(options, probe.engine, &shared, pool.clone())?;
+    let admin = admin_door.first().map(|listener| listener.address().clone());
+    let admin_mailer = start_admin(options, probe.engine, admin_door, &shared, pool.clone())?;
     let lane = LaneStart {
         probe: probe.clone(),
         routes,
@@ -113,8 +168,19 @@ pub fn start_with(options: &Options, routes: &'static [Route]) -> Result<Running
         receive: options.engine().receive_bytes(probe.engine),
         cache: Cache::new(options.cache_bytes.0).bytes_max(),
     };
-    let lanes = Lanes { mailers, shared };
-    Ok(Running { addresses: doors.addresses, admin, cores, probe, lanes, threads, memory })
+    let lanes = Lanes { mailers, admin: admin_mailer, shared };
+    let (addresses, announcer) = (doors.addresses, Announcer::default());
+    let predecessor = predecessor.map(|(predecessor, _)| predecessor);
+    Ok(Running { addresses, admin, cores, probe, lanes, threads, memory, handles, announcer, predecessor })
+}
+
+/// For the service manager's status.
+fn numbers(shared: &Shared) -> Numbers {
+    Numbers {
+        open: shared.lanes.iter().map(|lane| lane.engine.open()).sum(),
+        requests: shared.lanes.iter().map(|lane| lane.answers()).sum(),
+        more: None,
+    }
 }
 
 /// What every lane's thread takes along.
@@ -141,28 +207,29 @@ impl LaneStart {
 }
 
 /// The admin port: the same program with other routes, on a thread that no lane waits for. It ends with the
-/// process, so that a drain can be watched.
+/// process, so that a drain can be watched, or when another process takes over. `None`: there is none.
 fn start_admin(
     options: &Options,
     engine: Engine,
+    listeners: Vec<Listener>,
     shared: &Arc<Shared>,
     pool: Arc<dyn Background>,
-) -> Result<Option<Address>, Failure> {
-    let Admin::At(address) = &options.admin else { return Ok(None) };
-    let listeners = listen::listen(address, 1).map_err(Failure::to("--admin"))?;
-    let bound = listeners.first().map(|listener| listener.address().clone());
-    let (mailer, mailbox) = service::one_mailbox()?;
+) -> Result<Option<Mailer<Mail>>, Failure> {
+    if listeners.is_empty() {
+        return Ok(None);
+    }
+    let (mailer, mailbox): (Mailer<Mail>, Mailbox<Mail>) = service::one_mailbox()?;
     let settings = engine::Settings { connections_max: ADMIN_CONNECTIONS_MAX, ..engine::Settings::default() };
     let program = Settings { cache_bytes: 0, ..options.program() };
     let stats = Arc::new(LaneStats::new(ADMIN_ROUTES));
-    let program = Server::new(ADMIN_ROUTES, &program, stats.clone(), shared.clone(), pool, mailer);
+    let program = Server::new(ADMIN_ROUTES, &program, stats.clone(), shared.clone(), pool, mailer.clone());
     let run = move || {
         if let Err(error) = engine::run(engine, listeners, program, &mailbox, &settings, &stats.engine) {
             tracing::error!(%error, "the admin port has ended; the lanes go on");
         }
     };
     service::spawn("admin", run)?;
-    Ok(bound)
+    Ok(Some(mailer))
 }
 
 impl Running {
@@ -181,30 +248,25 @@ impl Running {
         self.lanes.clone()
     }
 
-    /// Drains `drain_delay` after the first SIGTERM or SIGINT, and ends the process at the second.
+    /// Drains `drain_delay` after the first SIGTERM or SIGINT, ends the process at the second, and hands over at SIGUSR2.
     ///
     /// # Errors
     /// Signals can't be caught.
     pub fn obey_signals(&self, drain_delay: Duration) -> Result<(), Failure> {
-        let lanes = self.lanes.clone();
-        let drain = move || lanes.drain_after(drain_delay);
-        let reload = || tracing::info!("SIGHUP: nothing to reload; restart to change options");
-        service::obey_signals(self.all_addresses(), drain, reload)
+        let asked = Asked { lanes: self.lanes.clone(), drain_delay };
+        orders::obey(asked, self.handles.clone(), self.announcer.clone())
     }
 
-    /// Waits until every lane has drained.
+    /// Tells the service manager, or the process that this one replaces, once every lane serves; and waits until every lane has drained.
     ///
     /// # Errors
     /// As soon as one lane has failed or panicked; the others still run, so end the process.
     pub fn wait(self) -> Result<(), Failure> {
-        let addresses = self.all_addresses();
+        let shared = self.lanes.shared.clone();
+        supervise::start(self.lanes.pulses(), move || numbers(&shared), self.predecessor, self.announcer)?;
         let result = self.threads.wait(|| self.lanes.shared.is_draining());
-        addresses.iter().for_each(listen::remove_socket_file);
+        self.handles.iter().for_each(Handle::remove_socket_file);
         result
-    }
-
-    fn all_addresses(&self) -> Vec<Address> {
-        self.addresses.iter().chain(&self.admin).cloned().collect()
     }
 }
 

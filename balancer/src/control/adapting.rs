@@ -64,6 +64,15 @@ impl Adapting {
         })
     }
 
+    /// Goes on with what another process has learned, where it has.
+    pub(super) fn resume(&mut self, factors: &[Option<f64>]) {
+        if factors.iter().any(Option::is_some) {
+            self.rule.resume(factors);
+            self.factors.clear();
+            self.factors.extend_from_slice(self.rule.factors());
+        }
+    }
+
     /// What each server's weight is multiplied with.
     pub(super) fn factors(&self) -> &[f64] {
         &self.factors

@@ -1,21 +1,30 @@
-//! A fleet comes into force: at the start, and after a reload.
+//! A fleet comes into force: at the start, after a reload, and in a process that replaces another.
 //!
 //! In: the fleet. Out: for each of its servers what is known of it: as before where it stays, small at first where it joins others that work.
 //! Never: a server that stays forgotten, or one that is gone given work.
 
 use super::Moment;
 use super::adapting::Adapting;
-use super::judge::{Judge, Judged, Note};
+use super::judge::{Judge, Judged, Note, Wish};
+use super::knowledge::Knowledge;
 use super::view::Admin;
 use crate::config;
-use crate::fleet::{Fleet, Pool};
+use crate::fleet::{Fleet, Pool, Server};
 use crate::health::{Health, Rules};
+use net::time::UnixSeconds;
 use std::sync::Arc;
 
 impl Judge {
-    /// The process starts: every server is up until something says otherwise.
+    /// The process starts: every server is up until something says otherwise, or as the process that this one replaces knows it.
     pub(super) fn begin(&mut self, at: Moment) {
+        for server in self.fleet.clone().pools.iter().flat_map(|pool| &pool.servers) {
+            if let Some(known) = self.remembered.of(server) {
+                let (admin, weight) = (known.admin(), known.weight);
+                *self.wish_mut(server) = Wish { admin, weight };
+            }
+        }
         self.adopt(self.fleet.clone(), at);
+        self.remembered = Knowledge::default();
     }
 
     /// The configuration changed: what is known of servers that stay is kept, lanes are told.
@@ -66,6 +75,18 @@ impl Judge {
             if judged.adapting.is_some() && is_same(old_pool, pool) && old.adapting.is_some() {
                 judged.adapting = old.adapting.take();
             }
+        }
+        for (server, kept) in pool.servers.iter().zip(&mut kept).filter(|(_, kept)| kept.is_none()) {
+            *kept = self.remembered.of(server).map(|known| known.health()).map(|health| {
+                let age = at.now.since(health.since()).as_secs();
+                let since_wall = UnixSeconds(at.wall.0.saturating_sub(age));
+                (health, Note { since_wall, check: None, order: None })
+            });
+        }
+        if let Some(adapting) = &mut judged.adapting {
+            let factor = |server: &Arc<Server>| self.remembered.of(server).and_then(|known| known.factor);
+            let factors: Vec<Option<f64>> = pool.servers.iter().map(factor).collect();
+            adapting.resume(&factors);
         }
         // A slow start is slow beside others; where nobody else has the work, it would only be too little.
         let is_carried =

@@ -6,6 +6,7 @@
 
 use super::Moment;
 use super::adapting::Adapting;
+use super::knowledge::Knowledge;
 use super::outbox::Outbox;
 use super::view::{Admin, CheckView, ServerView, State};
 use crate::config;
@@ -34,6 +35,8 @@ pub(super) struct Judge {
     /// By the names of pool and server: they outlive both.
     wishes: HashMap<(String, String), Wish>,
     pub(super) outbox: Outbox,
+    /// Of the process that this one replaces; until the start.
+    pub(super) remembered: Knowledge,
 }
 
 /// What is known of one pool.
@@ -65,7 +68,13 @@ pub(super) struct Wish {
 
 impl Judge {
     pub(super) fn new(fleet: Arc<Fleet>, lanes: Vec<Mailer<proxy::Mail>>) -> Judge {
-        Judge { fleet, pools: Vec::new(), wishes: HashMap::new(), outbox: Outbox::new(lanes) }
+        Judge {
+            fleet,
+            pools: Vec::new(),
+            wishes: HashMap::new(),
+            outbox: Outbox::new(lanes),
+            remembered: Knowledge::default(),
+        }
     }
 
     /// What is in force.
@@ -199,6 +208,13 @@ impl Judge {
         self.pools.iter().map(Judged::view).collect()
     }
 
+    /// How many servers work and may, and how many there are.
+    pub(super) fn census(&self) -> (u64, u64) {
+        let servers = || self.pools.iter().flat_map(|pool| pool.health.servers());
+        let working = servers().filter(|health| health.works() && health.admin() == Admin::Ready);
+        (working.count() as u64, servers().count() as u64)
+    }
+
     /// For each pool, whether too few of its servers work.
     pub(super) fn failing_open(&self) -> Vec<bool> {
         self.pools.iter().map(|pool| pool.health.is_failing_open()).collect()
@@ -246,7 +262,7 @@ impl Judge {
         self.wishes.get(&key(server)).copied().unwrap_or_default()
     }
 
-    fn wish_mut(&mut self, server: &Server) -> &mut Wish {
+    pub(super) fn wish_mut(&mut self, server: &Server) -> &mut Wish {
         self.wishes.entry(key(server)).or_default()
     }
 }

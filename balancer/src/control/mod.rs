@@ -13,6 +13,7 @@ mod checks;
 mod desk;
 mod door;
 mod judge;
+mod knowledge;
 mod limits;
 mod office;
 mod outbox;
@@ -22,6 +23,7 @@ mod reload;
 mod view;
 
 pub use desk::{Answer, Desk, SAMPLE_EVERY};
+pub use knowledge::Knowledge;
 pub use view::{Admin, CheckView, Command, ServerView, State, View};
 
 use crate::config::Config;
@@ -29,11 +31,13 @@ use crate::fleet::{Fleet, Outcome, Server};
 use crate::proxy;
 use checks::Verdict;
 use door::Door;
-use net::engine::{Close, End, Io, Opened, Program, Token};
+use net::engine::{Accepting, Close, End, Io, Opened, Program, Token};
 use net::mailbox::Mailer;
+use net::stats::Cell;
 use net::time::{Time, UnixSeconds};
 use office::Office;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 /// What others tell the control.
@@ -48,10 +52,23 @@ pub enum Mail {
         /// How long the request was there.
         took: Duration,
     },
-    /// Read the configuration again (SIGHUP).
-    Reload,
+    /// Read the configuration again (SIGHUP). Whoever waits is told what became of it.
+    Reload(Option<Sender<Result<String, String>>>),
     /// The process is ending: `/readyz` says so.
     Drain,
+    /// What is known of the servers is wanted, for a process that takes over.
+    Know(Sender<Knowledge>),
+    /// Another process has taken over: operators are to reach that one.
+    StepBack,
+}
+
+/// How many servers there are, for whoever watches from outside of the control.
+#[derive(Debug, Default)]
+pub struct Census {
+    /// That work, and may.
+    pub up: Cell,
+    /// In all.
+    pub all: Cell,
 }
 
 /// Reads the configuration again; the error names the place.
@@ -63,6 +80,7 @@ pub struct Control {
     desk: Box<dyn Desk>,
     door: Door,
     next_sample: Option<Time>,
+    census: Arc<Census>,
 }
 
 /// When something happens, on both clocks.
@@ -88,7 +106,18 @@ impl Control {
         desk: Box<dyn Desk>,
         seed: u64,
     ) -> Control {
-        Control { office: Office::new(fleet, lanes, load, seed), desk, door: Door::new(), next_sample: None }
+        let office = Office::new(fleet, lanes, load, seed);
+        Control { office, desk, door: Door::new(), next_sample: None, census: Arc::default() }
+    }
+
+    /// It begins with what another process knows.
+    pub fn remember(&mut self, knowledge: Knowledge) {
+        self.office.judge.remembered = knowledge;
+    }
+
+    /// How many servers work, as of its last turn.
+    pub fn census(&self) -> Arc<Census> {
+        self.census.clone()
     }
 
     /// What is in force: the servers with their counts.
@@ -173,9 +202,25 @@ impl Program for Control {
         match mail {
             Mail::Told { server, outcome, took } => self.office.on_told(&server, outcome, took, moment),
             // Its outcome is logged and shown; nobody waits for it here.
-            Mail::Reload => drop(self.office.reload(moment)),
+            Mail::Reload(done) => {
+                // It is logged and shown, too.
+                let outcome = self.office.reload(moment);
+                // Whoever asked may have stopped waiting.
+                done.into_iter().for_each(|done| drop(done.send(outcome.clone())));
+            }
             Mail::Drain => self.office.drain(),
+            Mail::Know(asker) => drop(asker.send(self.office.judge.knowledge())),
+            Mail::StepBack => {
+                self.office.drain();
+                io.accepting(Accepting::Off);
+            }
         }
+    }
+
+    fn on_turn(&mut self, _: &mut Io) {
+        let (up, all) = self.office.judge.census();
+        self.census.up.set(up);
+        self.census.all.set(all);
     }
 
     fn next_deadline(&self) -> Option<Time> {

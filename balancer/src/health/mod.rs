@@ -6,6 +6,7 @@
 
 mod moves;
 mod pool;
+mod saved;
 mod server;
 mod slow_start;
 #[cfg(test)]
@@ -13,4 +14,5 @@ mod tests;
 
 pub use moves::{Checked, Heard, Rules};
 pub use pool::{Change, Order, Pool};
+pub use saved::Saved;
 pub use server::Health;

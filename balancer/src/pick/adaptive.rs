@@ -85,6 +85,19 @@ impl Adaptive {
         Adaptive { logs: none.clone(), errors: none.clone(), steps: none, factors: vec![1.0; servers] }
     }
 
+    /// Goes on with factors that were found before; `None`: with 1.
+    pub fn resume(&mut self, factors: &[Option<f64>]) {
+        for ((log, factor), before) in self.logs.iter_mut().zip(&mut self.factors).zip(factors) {
+            *factor = before.filter(|before| before.is_finite()).unwrap_or(1.0).clamp(FACTOR_MIN, FACTOR_MAX);
+            *log = factor.ln();
+        }
+    }
+
+    /// What each configured weight is multiplied with.
+    pub fn factors(&self) -> &[f64] {
+        &self.factors
+    }
+
     /// What to multiply each configured weight with from now on: 0.1 to 4. `elapsed` is the time since the
     /// last step, over which the samples were taken. A server without samples keeps its factor, but for the
     /// drift.

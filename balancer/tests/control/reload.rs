@@ -47,7 +47,7 @@ fn a_reload_does_not_put_checks_off_or_double_them() {
     scene.set_manners(1, Manners::Hangs);
     for ms in (300..20_000).step_by(300) {
         scene.until(ms);
-        scene.mail(Mail::Reload);
+        scene.mail(Mail::Reload(None));
     }
     assert_eq!(scene.asked(0).len(), 10);
     assert_eq!(scene.state(1), Down);

@@ -49,6 +49,11 @@ impl Running {
         found.expect("it was just found")
     }
 
+    /// Its process number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
@@ -150,7 +155,13 @@ pub struct Balancer {
 impl Balancer {
     pub fn start(args: &[&str]) -> Balancer {
         let mut command = Command::new(BINARY);
-        command.args(args).args(["--admin", "127.0.0.1:0"]);
+        command.args(args);
+        Balancer::by(command)
+    }
+
+    /// By way of `command`, which must end up as the balancer itself.
+    pub fn by(mut command: Command) -> Balancer {
+        command.args(["--admin", "127.0.0.1:0"]);
         let running = Running::start(command);
         let addresses = running.line("listening").split(' ').map(str::to_owned).collect();
         let admin = running.line("admin");

@@ -225,6 +225,16 @@ fn factors_are_bounded_whatever_is_sampled() {
     });
 }
 
+#[test]
+fn what_was_learned_before_goes_on_within_its_bounds() {
+    let mut adaptive = Adaptive::new(4);
+    adaptive.resume(&[Some(0.5), None, Some(f64::NAN), Some(100.0)]);
+    assert_eq!(adaptive.factors(), [0.5, 1.0, 1.0, 4.0]);
+    // Alike in flight: nothing to mend, so that it goes on from there.
+    let factors = step(&mut adaptive, &[sample(1, 10); 4]);
+    assert!(factors[0] < factors[1] && factors[3] > factors[1], "{factors:?}");
+}
+
 /// A hundred answers in an interval, with so many in flight on average and at its end.
 fn sample(weight_configured: u32, in_flight: u32) -> Sample {
     let latency_sum = ADAPTIVE_INTERVAL * in_flight;
