@@ -16,6 +16,7 @@ mod failure;
 mod field;
 mod floor;
 mod haproxy;
+mod lanes;
 mod machine;
 mod nginx;
 mod proc;
@@ -46,6 +47,8 @@ enum Command {
     Document(document::Options),
     /// How the balancer's rules share requests out, in a model of queues (no server is started)
     Balancing(balancing::Options),
+    /// What it does to p99 how connections are spread over lanes, in a model of queues (no server is started)
+    Lanes(lanes::Options),
     /// The bare loop that answers fixed bytes, or forwards, without reading (what the others are measured against)
     Floor(floor::Options),
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Compare(options) => compare::run(options),
         Command::Document(options) => document::run(options),
         Command::Balancing(options) => balancing::run(options),
+        Command::Lanes(options) => lanes::run(options),
         Command::Floor(options) => floor::run(options),
     };
     match done {
@@ -85,6 +89,7 @@ mod tests {
             "compare memory --connections 10 --quick",
             "document --runs bench/runs --to x.md --quick",
             "balancing --quick --out results",
+            "lanes --quick --out results",
             "floor ring --forward-to unix:/run/backend.sock",
             "floor epoll --forward-to 127.0.0.1:5000 --core 1",
         ] {
