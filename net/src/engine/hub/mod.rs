@@ -116,6 +116,8 @@ impl<R: Runtime, P: Program + 'static> Hub<R, P> {
         let mut count = [0; 8];
         // Silences the bell before the box is emptied, so that a mail that comes now rings again.
         let _ = rustix::io::read(mailbox.bell(), &mut count);
+        // A turn follows, also without any mail: whoever rang may want to see just that.
+        self.lane().event(None, |_| ());
         while let Some(mail) = mailbox.take() {
             self.lane().event(None, |lane| lane.program.on_mail(mail, &mut lane.io));
         }
