@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Options that belong to others: cargo, curl, and our own `bench`.
-const FOREIGN: [&str; 14] = [
+const FOREIGN: [&str; 15] = [
+    "--now",
     "--unix-socket",
     "--release",
     "--workspace",
