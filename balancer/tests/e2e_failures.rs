@@ -9,7 +9,7 @@ use support::ledger::Load;
 use support::wire::{Client, read_head, serve};
 use support::{Scratch, eventually};
 
-each_engine! {
+each_own_engine! {
     a_killed_server_costs_at_most_what_it_was_working_on
     where_all_may_be_repeated_a_killed_server_costs_nothing
     a_server_that_hangs_is_left_out_and_comes_back

@@ -13,7 +13,7 @@ use support::{eventually, note};
 
 use std::time::{Duration, Instant};
 
-each_engine! {
+each_own_engine! {
     a_head_that_drips_gets_408
     a_connection_that_says_nothing_is_closed_silently
     an_idle_connection_is_closed_silently

@@ -33,6 +33,19 @@ macro_rules! each_engine {
     };
 }
 
+/// As `each_engine`, for cases that take long and say little about the engine: ours alone, where the build has one.
+#[allow(unused_macros, reason = "each file of tests uses its part of it")]
+macro_rules! each_own_engine {
+    ($($case:ident)*) => {
+        one_engine!("epoll" epoll "epoll" $($case)*);
+        one_engine!("uring" uring "uring" $($case)*);
+        #[cfg(not(any(feature = "epoll", feature = "uring")))]
+        one_engine!("monoio" monoio "monoio" $($case)*);
+        #[cfg(not(any(feature = "epoll", feature = "uring")))]
+        one_engine!("glommio" glommio "glommio" $($case)*);
+    };
+}
+
 #[allow(unused_macros, reason = "as above")]
 macro_rules! one_engine {
     ($feature:tt $module:ident $name:tt $($case:ident)*) => {
